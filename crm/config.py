@@ -1,0 +1,219 @@
+"""The settings, read from the environment once, by helpers that refuse nonsense.
+
+`Config.from_env()` raises `ConfigError` with one line that says which setting is wrong, why, and
+what a right one looks like. Everything else in `crm` receives values from here; nobody else reads
+`os.environ`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from cryptography.fernet import Fernet
+
+DEFAULT_GRAPH_URL = "https://graph.facebook.com/v23.0"
+
+
+class ConfigError(Exception):
+    """A setting is missing or wrong; the message is one line for the operator."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """All settings. Times are in seconds; lists come from comma-separated values."""
+
+    database_url: str
+    redis_url: str
+    secret_key: str = field(repr=False)
+    encryption_keys: tuple[str, ...] = field(repr=False)
+    port: int = 8000
+    data_dir: Path = Path("var")
+    demo_password: str | None = field(default=None, repr=False)
+    meta_app_secrets: tuple[str, ...] = field(default=(), repr=False)
+    meta_verify_tokens: tuple[str, ...] = field(default=(), repr=False)
+    meta_graph_url: str = DEFAULT_GRAPH_URL
+    trusted_hosts: tuple[str, ...] = ()
+    default_locale: str = "es"
+    default_time_zone: str = "America/Bogota"
+    proxy_hops: int = 0
+    https: bool = False
+    session_idle_seconds: int = 8 * 3600
+    session_absolute_seconds: int = 12 * 3600
+    lease_seconds: float = 30
+    sweep_seconds: float = 5
+    uncertain_hold_seconds: float = 30
+    retry_base_seconds: float = 2
+    access_check_seconds: float = 5
+    absent_seconds: float = 120
+    database_pool_size: int = 10
+    testing: bool = False
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] | None = None) -> Config:
+        """Read and check every setting; raises ConfigError on the first wrong one."""
+        env = os.environ if environ is None else environ
+        config = cls(
+            database_url=postgres_url(env),
+            redis_url=redis_url(env),
+            secret_key=secret_key(env),
+            encryption_keys=encryption_keys(env),
+            port=integer(env, "PORT", 8000, low=1, high=65535),
+            data_dir=Path(env.get("CRM_DATA_DIR") or "var").expanduser(),
+            demo_password=demo_password(env),
+            meta_app_secrets=comma_list(env, "META_APP_SECRET"),
+            meta_verify_tokens=comma_list(env, "META_VERIFY_TOKEN"),
+            meta_graph_url=web_url(env, "META_GRAPH_URL", DEFAULT_GRAPH_URL),
+            trusted_hosts=comma_list(env, "CRM_TRUSTED_HOSTS"),
+            proxy_hops=integer(env, "CRM_PROXY_HOPS", 1 if env.get("DYNO") else 0, low=0, high=5),
+            https=boolean(env, "CRM_HTTPS", bool(env.get("DYNO"))),
+            session_idle_seconds=integer(env, "CRM_SESSION_IDLE_SECONDS", 8 * 3600, low=60),
+            session_absolute_seconds=integer(env, "CRM_SESSION_SECONDS", 12 * 3600, low=300),
+            lease_seconds=seconds(env, "CRM_LEASE_SECONDS", 30),
+            sweep_seconds=seconds(env, "CRM_SWEEP_SECONDS", 5),
+            uncertain_hold_seconds=seconds(env, "CRM_UNCERTAIN_HOLD_SECONDS", 30),
+            retry_base_seconds=seconds(env, "CRM_RETRY_BASE_SECONDS", 2),
+            access_check_seconds=seconds(env, "CRM_ACCESS_CHECK_SECONDS", 5),
+            absent_seconds=seconds(env, "CRM_ABSENT_SECONDS", 120),
+            database_pool_size=integer(env, "CRM_DATABASE_POOL_SIZE", 10, low=1, high=200),
+            testing=boolean(env, "CRM_TESTING", False),
+        )
+        config.validate()
+        return config
+
+    def validate(self) -> None:
+        """Hold the settings against each other."""
+        if self.session_idle_seconds > self.session_absolute_seconds:
+            raise ConfigError(
+                "CRM_SESSION_IDLE_SECONDS is longer than CRM_SESSION_SECONDS; "
+                "the idle limit must be the shorter one, e.g. 28800 and 43200."
+            )
+
+    @property
+    def session_cookie_name(self) -> str:
+        """`__Host-` asks for HTTPS, which a local start does not have."""
+        return "__Host-sid" if self.https else "sid"
+
+
+def comma_list(env: Mapping[str, str], name: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in env.get(name, "").split(",") if part.strip())
+
+
+def required(env: Mapping[str, str], name: str, example: str) -> str:
+    value = env.get(name, "").strip()
+    if not value:
+        raise ConfigError(f"{name} is not set; set it, e.g. {name}={example}")
+    return value
+
+
+def integer(
+    env: Mapping[str, str], name: str, default: int, *, low: int = 0, high: int = 10**9
+) -> int:
+    raw = env.get(name, "").strip()
+    if not raw:
+        return default
+    try:
+        value = int(raw)
+    except ValueError:
+        raise ConfigError(f"{name}={raw!r} is not a whole number, e.g. {name}={default}") from None
+    if not low <= value <= high:
+        raise ConfigError(f"{name}={value} is outside {low} to {high}, e.g. {name}={default}")
+    return value
+
+
+def seconds(env: Mapping[str, str], name: str, default: float) -> float:
+    raw = env.get(name, "").strip()
+    if not raw:
+        return default
+    try:
+        value = float(raw)
+    except ValueError:
+        value = -1
+    if not 0 < value < 10**7:
+        raise ConfigError(f"{name}={raw!r} is not a number of seconds, e.g. {name}={default}")
+    return value
+
+
+def boolean(env: Mapping[str, str], name: str, default: bool) -> bool:
+    raw = env.get(name, "").strip().lower()
+    if not raw:
+        return default
+    if raw in {"1", "true", "yes", "on"}:
+        return True
+    if raw in {"0", "false", "no", "off"}:
+        return False
+    raise ConfigError(f"{name}={raw!r} is neither true nor false, e.g. {name}=true")
+
+
+def web_url(env: Mapping[str, str], name: str, default: str) -> str:
+    value = env.get(name, "").strip().rstrip("/") or default
+    parts = urlsplit(value)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ConfigError(f"{name}={value!r} is not a web address, e.g. {name}={default}")
+    return value
+
+
+def postgres_url(env: Mapping[str, str]) -> str:
+    """The database address with its driver named.
+
+    Hosts still hand out `postgres://`, and since SQLAlchemy 2.1 a bare `postgresql://` means
+    psycopg 3; we run psycopg2.
+    """
+    example = "postgresql://charla:secret@localhost:5432/charla"
+    value = required(env, "DATABASE_URL", example)
+    scheme, _, rest = value.partition("://")
+    if scheme not in {"postgres", "postgresql", "postgresql+psycopg2"} or not rest:
+        raise ConfigError(
+            f"DATABASE_URL starts with {scheme + '://'!r}; Charla needs Postgres, "
+            f"e.g. DATABASE_URL={example}"
+        )
+    return f"postgresql+psycopg2://{rest}"
+
+
+def redis_url(env: Mapping[str, str]) -> str:
+    example = "redis://localhost:6379/0"
+    value = required(env, "REDIS_URL", example)
+    if value.partition("://")[0] not in {"redis", "rediss", "unix"}:
+        raise ConfigError(f"REDIS_URL is not a Redis address, e.g. REDIS_URL={example}")
+    return value
+
+
+def secret_key(env: Mapping[str, str]) -> str:
+    example = "$(python -c 'import secrets; print(secrets.token_urlsafe(48))')"
+    value = required(env, "SECRET_KEY", example)
+    if len(value) < 32:
+        raise ConfigError(
+            f"SECRET_KEY has {len(value)} characters and needs at least 32, e.g. {example}"
+        )
+    return value
+
+
+def encryption_keys(env: Mapping[str, str]) -> tuple[str, ...]:
+    """Fernet keys, newest first; the first encrypts, all decrypt (rotation)."""
+    name = "CRM_ENCRYPTION_KEYS"
+    example = (
+        "$(python -c 'from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())')"
+    )
+    required(env, name, example)
+    keys = comma_list(env, name)
+    for position, key in enumerate(keys, start=1):
+        try:
+            Fernet(key)
+        except ValueError:
+            raise ConfigError(
+                f"{name}: key {position} of {len(keys)} is not a Fernet key "
+                f"(32 bytes, url-safe base64), e.g. {example}"
+            ) from None
+    return keys
+
+
+def demo_password(env: Mapping[str, str]) -> str | None:
+    value = env.get("CRM_DEMO_PASSWORD", "")
+    if value and len(value) < 10:
+        raise ConfigError(
+            "CRM_DEMO_PASSWORD has fewer than 10 characters, e.g. CRM_DEMO_PASSWORD=prueba-charla-1"
+        )
+    return value or None

@@ -1,0 +1,113 @@
+"""The doorbell: "there is work" for a worker, by name.
+
+Postgres says what is to be done; a ring only says *now*. Rings are coalesced per (job, key) while
+one waits, a lost one costs seconds (the clock's sweep rings again), and a doubled one finds nothing
+to do. `ring_on_commit("messages.deliver", 3)` runs `crm.jobs.messages.deliver(3)`; the name is
+checked at the call, so that a typo fails at the caller and services need not import jobs.
+"""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+from redis.exceptions import RedisError
+from rq import Queue
+from rq.serializers import JSONSerializer
+
+from crm.db import db, on_commit
+from crm.extensions import redis_client
+
+log = structlog.get_logger(__name__)
+
+QUEUES = ("delivery", "routing", "bots", "media", "slow")
+# A ring that no worker took within this time may be repeated.
+RING_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class JobSpec:
+    queue: str
+    timeout: int
+
+
+# Every job there is. `module.function` below crm.jobs.
+JOBS = {
+    "messages.deliver": JobSpec("delivery", 90),
+    "routing.route": JobSpec("routing", 60),
+    "routing.drain": JobSpec("routing", 60),
+}
+
+
+def ring_on_commit(name: str, key: int | str) -> None:
+    """Ring once the current transaction is committed."""
+    _spec(name)
+    on_commit(lambda: ring(name, key))
+
+
+def ring(name: str, key: int | str) -> bool:
+    """Ring now. True if a job was put on its queue, False if one waits already or Redis is away."""
+    spec = _spec(name)
+    try:
+        if not redis_client.set(_ring_key(name, key), int(time.time()), nx=True, ex=RING_SECONDS):
+            return False
+        # RQ wants the bare client; JSON because pickle would run what anyone writes to Redis.
+        Queue(spec.queue, connection=redis_client.client, serializer=JSONSerializer).enqueue(
+            f"crm.jobs.{name}",
+            key,
+            job_timeout=spec.timeout,
+            result_ttl=0,
+            failure_ttl=24 * 3600,
+            description=f"{name}({key})",
+        )
+        return True
+    except RedisError as error:
+        log.warning("ring_failed", job=name, key=key, error=type(error).__name__)
+        return False
+
+
+def job(name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Mark a function of `crm.jobs` as the job `name`.
+
+    At its start the ring's key is cleared: what is committed from now on rings again. The function
+    runs within the worker's application context; its database session ends with it.
+    """
+    _spec(name)
+
+    def wrap(function: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(function)
+        def run(key: int | str) -> None:
+            started = time.monotonic()
+            clear_ring(name, key)
+            try:
+                function(key)
+            finally:
+                db.session.remove()
+                log.info("job", job=name, key=key, ms=round((time.monotonic() - started) * 1000))
+
+        run.job_name = name  # type: ignore[attr-defined]
+        return run
+
+    return wrap
+
+
+def clear_ring(name: str, key: int | str) -> None:
+    try:
+        redis_client.delete(_ring_key(name, key))
+    except RedisError as error:
+        # The key ends by itself; until then the clock's sweep finds the work.
+        log.warning("ring_not_cleared", job=name, key=key, error=type(error).__name__)
+
+
+def _ring_key(name: str, key: int | str) -> str:
+    return f"crm:ring:{name}:{key}"
+
+
+def _spec(name: str) -> JobSpec:
+    try:
+        return JOBS[name]
+    except KeyError:
+        raise LookupError(f"no job is called {name!r}; crm.doorbell.JOBS lists them") from None

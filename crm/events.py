@@ -1,0 +1,125 @@
+"""Live events: what happened, and who may know.
+
+Services call `publish_on_commit`; each web process has one subscriber (realtime/hub.py) that turns
+an event into fragments for the sockets whose people may see it. There is no event log: who was away
+fetches the page again. So an event carries ids only, and one that is lost costs a refresh.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import ClassVar
+
+import structlog
+from redis.exceptions import RedisError
+
+from crm.db import on_commit
+from crm.extensions import redis_client
+
+log = structlog.get_logger(__name__)
+CHANNEL = "crm:events"
+
+
+@dataclass(frozen=True)
+class MessageAdded:
+    """A message stands in a chat that was not there before, inbound or outbound."""
+
+    name: ClassVar[str] = "message_added"
+    chat_id: int
+    message_id: int
+
+
+@dataclass(frozen=True)
+class MessageChanged:
+    """Its status moved, or its content was revoked or edited."""
+
+    name: ClassVar[str] = "message_changed"
+    chat_id: int
+    message_id: int
+
+
+@dataclass(frozen=True)
+class ChatChanged:
+    """Its row in a list is no longer right: state, owner, unread, tags, last message."""
+
+    name: ClassVar[str] = "chat_changed"
+    chat_id: int
+
+
+@dataclass(frozen=True)
+class AgentChanged:
+    """An agent's status or load moved."""
+
+    name: ClassVar[str] = "agent_changed"
+    user_id: int
+
+
+@dataclass(frozen=True)
+class AccessChanged:
+    """A person's rights or sessions changed: open sockets look again at once."""
+
+    name: ClassVar[str] = "access_changed"
+    user_id: int
+
+
+Event = MessageAdded | MessageChanged | ChatChanged | AgentChanged | AccessChanged
+EVENTS: dict[str, type[Event]] = {
+    kind.name: kind for kind in (MessageAdded, MessageChanged, ChatChanged, AgentChanged, AccessChanged)
+}
+
+
+@dataclass(frozen=True)
+class Audience:
+    """Who may know, as plain values that `Scope.sees_chat` is asked with.
+
+    `agent_ids` are all who own or are offered the chat, and who just lost it; `waiting` means that
+    nobody owns it yet. `user_ids` names people directly (their own status, their sessions).
+    """
+
+    campaign_id: int | None = None
+    agent_ids: tuple[int, ...] = ()
+    waiting: bool = False
+    user_ids: tuple[int, ...] = ()
+
+
+def publish_on_commit(event: Event, audience: Audience) -> None:
+    """Tell the browsers once the current transaction is committed."""
+    on_commit(lambda: publish_all([(event, audience)]))
+
+
+def publish_all(events: Iterable[tuple[Event, Audience]]) -> None:
+    """Publish now, in one round trip. For callers that have committed already.
+
+    With Redis away nothing is raised: the browsers poll until it is back.
+    """
+    try:
+        with redis_client.pipeline(transaction=False) as pipeline:
+            for event, audience in events:
+                pipeline.publish(CHANNEL, encode(event, audience))
+            pipeline.execute()
+    except RedisError as error:
+        log.warning("events_not_published", error=type(error).__name__)
+
+
+def encode(event: Event, audience: Audience) -> str:
+    return json.dumps(
+        {"name": event.name, "data": asdict(event), "audience": asdict(audience)},
+        separators=(",", ":"),
+    )
+
+
+def decode(text: str | bytes) -> tuple[Event, Audience]:
+    """The event and its audience; ValueError for anything else."""
+    try:
+        body = json.loads(text)
+        audience = body["audience"]
+        return EVENTS[body["name"]](**body["data"]), Audience(
+            campaign_id=audience["campaign_id"],
+            agent_ids=tuple(audience["agent_ids"]),
+            waiting=audience["waiting"],
+            user_ids=tuple(audience["user_ids"]),
+        )
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"not an event of ours: {error}") from error
