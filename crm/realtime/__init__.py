@@ -1,0 +1,1 @@
+"""The live screen: sockets, the hub that knows them, and what is sent to whom."""

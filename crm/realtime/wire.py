@@ -1,0 +1,90 @@
+"""The raw socket behind one websocket, made safe to write to from several places.
+
+simple-websocket calls `socket.send`, which may take only a part of a large frame and so break the
+stream of a slow reader, and it answers a close from its reader thread while our own writer may be
+in the middle of a frame. `Wire` stands in for the socket: whole frames, one writer at a time.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from wsproto.frame_protocol import FrameProtocol
+
+# The names under which the two servers that we run on hand their socket to a WSGI application.
+SOCKET_KEYS = ("gunicorn.socket", "werkzeug.socket")
+
+
+class Backlog(OSError):
+    """A client sent faster than it is read; the reader gives up the connection."""
+
+
+class Wire:
+    """Stands in for a connected socket; `raw` is the socket itself."""
+
+    def __init__(self, raw: socket.socket) -> None:
+        self.raw = raw
+        self._lock = threading.Lock()
+        self._busy_since: float | None = None
+        # Set by the connection: how many messages wait to be read, and how many may.
+        self.waiting: Callable[[], int] = lambda: 0
+        self.waiting_limit = 0
+
+    def send(self, data: bytes | bytearray) -> int:
+        """Write all of `data`; waits for a slow reader, whom the hub's watch cuts off in time."""
+        with self._lock:
+            self._busy_since = time.monotonic()
+            try:
+                self.raw.sendall(data)
+            finally:
+                self._busy_since = None
+        return len(data)
+
+    def recv(self, size: int) -> bytes:
+        if self.waiting_limit and self.waiting() > self.waiting_limit:
+            raise Backlog("the client sends faster than it may")
+        return self.raw.recv(size)
+
+    def busy_seconds(self) -> float:
+        """How long the present write has been going on; 0 when nobody writes."""
+        since = self._busy_since
+        return time.monotonic() - since if since is not None else 0.0
+
+    def cut(self) -> None:
+        """End both directions at once; wakes a reader or writer that waits on this socket."""
+        try:
+            self.raw.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass  # it is gone already
+
+    def close(self) -> None:
+        self.raw.close()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.raw, name)
+
+
+def wrap_socket(environ: dict[str, Any]) -> Wire | None:
+    """Put a `Wire` in the place of the server's socket; None where there is none (a test client).
+
+    permessage-deflate is declined by hiding the offer: a compressor costs 300 KB per socket, and
+    without one the bytes of a frame are the same for everybody and are made once.
+    """
+    environ.pop("HTTP_SEC_WEBSOCKET_EXTENSIONS", None)
+    for key in SOCKET_KEYS:
+        if key in environ:
+            wire = Wire(environ[key])
+            environ[key] = wire
+            return wire
+    return None
+
+
+def encode_frame(body: dict[str, Any]) -> bytes:
+    """One complete, unmasked text frame with `body` as JSON."""
+    text = json.dumps(body, separators=(",", ":"), ensure_ascii=False)
+    return bytes(FrameProtocol(client=False, extensions=[]).send_data(text))
