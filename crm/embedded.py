@@ -1,0 +1,135 @@
+"""Starts, finds and stops a Postgres and a Redis of our own, for `make run` and for tests.
+
+    with embedded.servers(folder) as urls:
+        urls.database_url, urls.redis_url
+
+A *guard* (crm/embedded_guard.py), a small Python process of its own session, starts both servers, starts one
+again that dies, and stops them when it is told to (SIGTERM) or when the process that asked for them is gone,
+however that ended. Everything lives in one folder: two folders never meet, whatever runs beside.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from crm import embedded_guard
+from crm.embedded_guard import START_SECONDS, STOP_SECONDS, is_locked, make_folder, read_state
+
+
+class EmbeddedError(Exception):
+    """The servers could not be started; the text is one line for people."""
+
+
+@dataclass(frozen=True)
+class Urls:
+    """Where the two servers answer. Both are unix sockets; libpq and redis-py read them as they are."""
+
+    database_url: str
+    redis_url: str
+
+
+@dataclass
+class Guard:
+    """A running guard, as its starter holds it."""
+
+    folder: Path
+    urls: Urls
+    process: subprocess.Popen[bytes]
+
+    def stop(self) -> None:
+        self.process.terminate()
+        try:
+            self.process.wait(STOP_SECONDS + 5)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+@contextlib.contextmanager
+def servers(folder: Path, *, durable: bool = True) -> Iterator[Urls]:
+    """Run both servers for the length of a `with` block. `durable=False` (tests) leaves out every fsync."""
+    guard = start(folder, durable=durable)
+    try:
+        yield guard.urls
+    finally:
+        guard.stop()
+
+
+def start(folder: Path, *, durable: bool = True) -> Guard:
+    """Start both servers and wait until they answer. They end with this process at the latest."""
+    make_folder(folder)
+    # A file, not a pipe: should this process die, the guard must be able to go on writing.
+    with open(folder / "guard.log", "ab") as log:
+        process = subprocess.Popen(
+            guard_command(folder, durable=durable, parent=os.getpid()),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    try:
+        urls = wait_until_ready(folder, process=process)
+    except BaseException:
+        process.terminate()
+        process.wait()
+        raise
+    return Guard(folder=folder, urls=urls, process=process)
+
+
+def guard_command(folder: Path, *, durable: bool = True, parent: int | None = None) -> list[str]:
+    """The guard's command line, for a supervisor that runs it itself. `parent`: stop when it is gone."""
+    # By path and isolated (-I): importing the package `crm` would load the whole application.
+    command = [
+        sys.executable,
+        "-I",
+        str(Path(embedded_guard.__file__).resolve()),
+        str(folder.resolve()),
+    ]
+    command.append("durable" if durable else "fleeting")
+    return [*command, str(parent)] if parent else command
+
+
+def wait_until_ready(folder: Path, *, process: subprocess.Popen[bytes] | None = None) -> Urls:
+    """Wait for the guard of this folder. Raises EmbeddedError with the guard's own word when it gives up."""
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        state = read_state(folder)
+        if state and (process is None or state.get("guard") == process.pid):
+            if "error" in state:
+                raise EmbeddedError(state["error"])
+            if "database_url" in state and (process is not None or is_locked(folder)):
+                return Urls(state["database_url"], state["redis_url"])
+        if process is not None and process.poll() is not None:
+            raise EmbeddedError(f"The embedded servers did not start; see {folder / 'guard.log'}")
+        time.sleep(0.02)
+    raise EmbeddedError(
+        f"The embedded servers did not answer in {START_SECONDS:.0f} s; see {folder}"
+    )
+
+
+def find(folder: Path) -> Urls | None:
+    """The running servers of this folder, or None."""
+    state = read_state(folder)
+    if state and "database_url" in state and is_locked(folder):
+        return Urls(state["database_url"], state["redis_url"])
+    return None
+
+
+def stop(folder: Path) -> bool:
+    """Stop the servers of this folder, whoever started them. True if there was something to stop."""
+    state = read_state(folder)
+    if not state or not is_locked(folder):
+        return False
+    os.kill(int(state["guard"]), signal.SIGTERM)
+    deadline = time.monotonic() + STOP_SECONDS + 5
+    while is_locked(folder) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return True
