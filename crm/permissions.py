@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from flask import g
+from flask import current_app, g
 from flask_login import current_user
 from sqlalchemy import ColumnElement, and_, false, or_, select, true
 
@@ -167,9 +167,10 @@ def scope_of(user: User) -> Scope:
             CampaignAgent.user_id == user.id, CampaignAgent.is_active.is_(True)
         )
     )
+    role = db.session.scalars(select(Role.name).where(Role.id == user.role_id)).one()
     return Scope(
         user_id=user.id,
-        role=user.role.name,
+        role=role,
         permissions=frozenset(names),
         campaign_ids=frozenset(campaigns),
     )
@@ -245,6 +246,4 @@ def public(view: View) -> View:
 
 
 def _unauthenticated() -> Any:
-    from flask import current_app
-
     return current_app.login_manager.unauthorized()  # type: ignore[attr-defined]

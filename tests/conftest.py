@@ -1,0 +1,95 @@
+"""Real servers for every test: a Postgres and a Redis of this run's own, migrated once.
+
+Set TEST_DATABASE_URL and TEST_REDIS_URL to use others (they are emptied!).
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import flask_migrate
+import pytest
+from cryptography.fernet import Fernet
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy import text
+
+from crm import create_app, embedded
+from crm.config import Config
+from crm.db import db
+from crm.extensions import redis_client
+
+# Seeded by the migrations; a test that changes one puts it back.
+SEEDED = {"alembic_version", "roles", "permissions", "role_permissions", "users"}
+
+
+@pytest.fixture(scope="session")
+def servers() -> Iterator[embedded.Urls]:
+    """The addresses of Postgres and Redis."""
+    given = os.environ.get("TEST_DATABASE_URL"), os.environ.get("TEST_REDIS_URL")
+    if all(given):
+        yield embedded.Urls(given[0] or "", given[1] or "")
+        return
+    with (
+        tempfile.TemporaryDirectory(prefix="charla-test-", ignore_cleanup_errors=True) as folder,
+        embedded.servers(Path(folder) / "servers", durable=False) as urls,
+    ):
+        yield urls
+
+
+@pytest.fixture(scope="session")
+def environment(servers: embedded.Urls, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The settings of a whole test installation, as a child process would get them."""
+    return {
+        "DATABASE_URL": servers.database_url,
+        "REDIS_URL": servers.redis_url,
+        "SECRET_KEY": "test-secret-key-of-more-than-32-characters",
+        "CRM_ENCRYPTION_KEYS": Fernet.generate_key().decode(),
+        "CRM_DATA_DIR": str(tmp_path_factory.mktemp("data")),
+        "META_APP_SECRET": "test-app-secret,older-app-secret",
+        "META_VERIFY_TOKEN": "test-verify-token",
+        "META_GRAPH_URL": "http://127.0.0.1:9/v23.0",  # nobody listens: a test names its own
+        "CRM_TESTING": "true",
+    }
+
+
+@pytest.fixture(scope="session")
+def migrated_app(environment: dict[str, str]) -> Flask:
+    """One application for the run, on a database brought up by the real migrations."""
+    app = create_app(Config.from_env(environment))
+    with app.app_context():
+        flask_migrate.upgrade()
+    return app
+
+
+@pytest.fixture
+def app(migrated_app: Flask) -> Iterator[Flask]:
+    """The application on empty tables and an empty Redis, its context pushed."""
+    with migrated_app.app_context():
+        empty_database()
+        redis_client.flushdb()
+        yield migrated_app
+        db.session.rollback()
+        db.session.remove()
+
+
+@pytest.fixture
+def database(app: Flask) -> Flask:
+    """For tests that speak to services: the same as `app`, by the name of what they need."""
+    return app
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    return app.test_client()
+
+
+def empty_database() -> None:
+    """Empty every table but the seeded ones; only the system user stays in `users`."""
+    names = [table.name for table in db.metadata.sorted_tables if table.name not in SEEDED]
+    with db.engine.begin() as connection:
+        connection.execute(text(f"TRUNCATE {', '.join(names)} RESTART IDENTITY"))
+        connection.execute(text("DELETE FROM users WHERE NOT is_system"))
