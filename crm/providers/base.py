@@ -112,7 +112,7 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True)
 class Other:
-    """Something that we keep and do not act on. `known` is False for a field or kind that is new."""
+    """Something that we keep and do not act on; `known` is False for a field that is new."""
 
     field: str
     kind: str

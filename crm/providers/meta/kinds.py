@@ -137,7 +137,7 @@ def _card_name(card: Json) -> str:
 
 
 def _interactive(part: Json) -> Read:
-    kind = part.get("type") or next((key for key in part if key != "type"), None)
+    kind = str(part["type"])
     reply = part[kind]
     if kind in {"button_reply", "list_reply"}:
         chosen = {key: reply[key] for key in ("id", "title", "description") if reply.get(key)}

@@ -26,13 +26,35 @@ MAX_NAME = 255
 
 # Fields that we know and keep; a later reader of the ledger acts on them.
 KNOWN_FIELDS = frozenset(
-    """messages account_alerts account_review_update account_settings_update account_update
-    business_capability_update business_status_update calls flows group_lifecycle_update
-    group_participants_update group_settings_update group_status_update history
-    message_template_components_update message_template_quality_update
-    message_template_status_update partner_solutions payment_configuration_update
-    phone_number_name_update phone_number_quality_update security smb_app_state_sync
-    smb_message_echoes template_category_update tracking_events user_preferences""".split()
+    {
+        "messages",
+        "account_alerts",
+        "account_review_update",
+        "account_settings_update",
+        "account_update",
+        "business_capability_update",
+        "business_status_update",
+        "calls",
+        "flows",
+        "group_lifecycle_update",
+        "group_participants_update",
+        "group_settings_update",
+        "group_status_update",
+        "history",
+        "message_template_components_update",
+        "message_template_quality_update",
+        "message_template_status_update",
+        "partner_solutions",
+        "payment_configuration_update",
+        "phone_number_name_update",
+        "phone_number_quality_update",
+        "security",
+        "smb_app_state_sync",
+        "smb_message_echoes",
+        "template_category_update",
+        "tracking_events",
+        "user_preferences",
+    }
 )
 USER_ID = re.compile(r"[A-Z]{2}\.(?:ENT\.)?[A-Za-z0-9]{1,128}")
 # What a cleaned text may not hold: NUL, and halves of surrogate pairs.

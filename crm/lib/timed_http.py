@@ -1,0 +1,230 @@
+"""HTTP calls with one deadline over everything, that know whether the body left this machine.
+
+`requests` bounds each read, not the whole call: a server that drips a byte every few seconds keeps
+a worker for ever. Here every send and every read gets what is left of one deadline, headers
+included. The road not taken is a watchdog thread that shuts sockets down: it races with the pool,
+which may already have lent the socket to the next call.
+
+Whether the body went out decides between "try again" and "nobody knows", so it is noted where the
+bytes are handed to the socket, not guessed from the exception.
+"""
+
+import io
+import socket
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from http.client import HTTPResponse
+from typing import Any
+
+import requests
+import urllib3
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+
+
+class HttpFailure(Exception):
+    """No whole answer came. `body_sent` tells whether the other side may have acted on the call."""
+
+    def __init__(self, reason: str, *, body_sent: bool) -> None:
+        super().__init__(reason)
+        self.body_sent = body_sent
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One whole answer. `body` is None where it was longer than the cap (or compressed unasked)."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes | None = field(repr=False)
+
+
+@dataclass
+class _Call:
+    deadline: float  # time.monotonic()
+    headers_sent: bool = False
+    body_sent: bool = False
+
+    def seconds_left(self) -> float:
+        left = self.deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("the whole call took too long")
+        return left
+
+
+# The pool creates and lends connections on its own; a thread makes one call at a time, so the
+# connection finds its call here.
+_current = threading.local()
+
+
+class _DeadlineReader(io.RawIOBase):
+    def __init__(self, sock: socket.socket, call: _Call) -> None:
+        self._sock = sock
+        self._raw = socket.SocketIO(sock, "rb")
+        self._call = call
+        sock._io_refs += 1  # type: ignore[attr-defined]  # what socket.makefile() does
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        self._sock.settimeout(self._call.seconds_left())
+        return self._raw.readinto(buffer)
+
+    def close(self) -> None:
+        if not self.closed:
+            super().close()
+            self._raw.close()
+
+
+class _SocketWithDeadline:
+    """Just enough of a socket for http.client, which only asks it for a file to read from."""
+
+    def __init__(self, sock: socket.socket, call: _Call) -> None:
+        self._sock = sock
+        self._call = call
+
+    def makefile(self, mode: str) -> io.BufferedReader:
+        return io.BufferedReader(_DeadlineReader(self._sock, self._call))
+
+
+def _response(sock: socket.socket, *args: Any, **kwargs: Any) -> HTTPResponse:
+    wrapped = _SocketWithDeadline(sock, _current.call)
+    return HTTPResponse(wrapped, *args, **kwargs)  # type: ignore[arg-type]
+
+
+class _Timed:
+    """Mixed into urllib3's connections: notes what went out, and bounds each send."""
+
+    sock: Any
+    response_class = staticmethod(_response)
+
+    def send(self, data: Any) -> None:
+        call: _Call = _current.call
+        if self.sock is None:
+            self.connect()  # type: ignore[attr-defined]
+        self.sock.settimeout(call.seconds_left())
+        # The first send carries the headers, any later one the body. It is noted before the send:
+        # a send that fails half-way may have gone out whole.
+        if call.headers_sent:
+            call.body_sent = True
+        super().send(data)  # type: ignore[misc]
+        call.headers_sent = True
+
+
+class _TimedHTTPConnection(_Timed, HTTPConnection):
+    pass
+
+
+class _TimedHTTPSConnection(_Timed, HTTPSConnection):
+    pass
+
+
+class _TimedHTTPPool(HTTPConnectionPool):
+    ConnectionCls = _TimedHTTPConnection
+
+
+class _TimedHTTPSPool(HTTPSConnectionPool):
+    ConnectionCls = _TimedHTTPSConnection
+
+
+class _TimedAdapter(HTTPAdapter):
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = {
+            "http": _TimedHTTPPool,
+            "https": _TimedHTTPSPool,
+        }
+
+
+class TimedHttp:
+    """Sends requests, one kept-alive `requests.Session` per thread.
+
+    `connect_seconds` bounds connecting (per address of the host), `total_seconds` the whole call.
+    `max_answer_bytes` caps what is read. A connection idle for more than `max_idle_seconds` is not
+    used again: a server that closes it at that very moment would leave us not knowing whether it
+    took the request.
+    """
+
+    def __init__(
+        self,
+        *,
+        connect_seconds: float = 5.0,
+        total_seconds: float = 20.0,
+        max_answer_bytes: int = 1_000_000,
+        max_idle_seconds: float = 20.0,
+    ) -> None:
+        self.connect_seconds = connect_seconds
+        self.total_seconds = total_seconds
+        self.max_answer_bytes = max_answer_bytes
+        self.max_idle_seconds = max_idle_seconds
+        self._threads = threading.local()
+
+    def post(self, url: str, body: bytes, *, headers: Mapping[str, str]) -> Answer:
+        return self._call("POST", url, body, headers)
+
+    def get(self, url: str, *, headers: Mapping[str, str]) -> Answer:
+        return self._call("GET", url, None, headers)
+
+    def _call(
+        self, method: str, url: str, body: bytes | None, headers: Mapping[str, str]
+    ) -> Answer:
+        call = _Call(deadline=time.monotonic() + self.total_seconds)
+        _current.call = call
+        try:
+            session = self._session()
+            response = session.request(
+                method,
+                url,
+                data=body,
+                # Compression is refused: nothing we ask for is long, and a small answer that
+                # unpacks to gigabytes is then no matter.
+                headers={**headers, "Accept-Encoding": "identity"},
+                timeout=(min(self.connect_seconds, self.total_seconds), self.total_seconds),
+                allow_redirects=False,
+                stream=True,
+            )
+            try:
+                content = self._read(response)
+            finally:
+                response.close()
+            self._threads.used_at = time.monotonic()
+            return Answer(status=response.status_code, headers=response.headers, body=content)
+        except (
+            requests.RequestException,
+            urllib3.exceptions.HTTPError,
+            OSError,
+            UnicodeError,  # a header that is not latin-1, such as a token with a typing error
+        ) as error:
+            # The reason names the kind only: the text of these errors repeats the address.
+            raise HttpFailure(type(error).__name__, body_sent=call.body_sent) from error
+        finally:
+            _current.call = None
+
+    def _session(self) -> requests.Session:
+        session: requests.Session | None = getattr(self._threads, "session", None)
+        if session is None:
+            session = requests.Session()
+            session.trust_env = False  # no proxies and no .netrc from the environment
+            session.mount("http://", _TimedAdapter())
+            session.mount("https://", _TimedAdapter())
+            self._threads.session = session
+        elif time.monotonic() - self._threads.used_at > self.max_idle_seconds:
+            session.close()  # drops the pooled connections; the session itself stays usable
+        self._threads.used_at = time.monotonic()
+        return session
+
+    def _read(self, response: requests.Response) -> bytes | None:
+        if response.headers.get("Content-Encoding", "identity") != "identity":
+            return None
+        parts: list[bytes] = []
+        length = 0
+        while chunk := response.raw.read(65536, decode_content=False):
+            parts.append(chunk)
+            length += len(chunk)
+            if length > self.max_answer_bytes:
+                return None
+        return b"".join(parts)

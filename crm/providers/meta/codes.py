@@ -1,0 +1,168 @@
+"""Meta's error codes and what they mean for us: one table for send answers and failed statuses.
+
+Source: Meta's "Error codes" page of May 2026. Meta advises to build on `code`; titles, HTTP
+statuses and texts change. The reasons are English msgids in plain words: the agent reads them under
+a red tick, translated where they are shown.
+"""
+
+import logging
+from dataclasses import dataclass
+
+from crm.providers.outbound import Effect
+
+log = logging.getLogger(__name__)
+
+MINUTE = 60.0
+HOUR = 3600.0
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """`wait_seconds`: the least wait before another try, where the back-off is too short."""
+
+    effect: Effect
+    reason: str
+    wait_seconds: float | None = None
+
+
+_P, _RETRY, _RATE, _PAIR, _CHANNEL = (
+    Effect.PERMANENT,
+    Effect.RETRY,
+    Effect.RATE,
+    Effect.PAIR,
+    Effect.CHANNEL,
+)
+
+_TOKEN = Meaning(_CHANNEL, "The WhatsApp connection needs a new access token.")
+_PERMISSION = Meaning(_CHANNEL, "The access token lacks a permission for this number.")
+_AWAY = Meaning(_RETRY, "WhatsApp is temporarily unavailable.")
+_TOO_MANY_CALLS = Meaning(_RATE, "WhatsApp limits how many calls this account may make.", MINUTE)
+_ACCOUNT = Meaning(_CHANNEL, "Meta has restricted this account. See the Business Manager.")
+_BILLING = Meaning(_CHANNEL, "There is a billing problem at Meta.")
+_REGISTER = Meaning(_CHANNEL, "This number is not registered at WhatsApp.")
+_MAINTENANCE = Meaning(_RATE, "This number is in maintenance at WhatsApp.", MINUTE)
+_INVALID = Meaning(_P, "WhatsApp did not accept the format of this message.")
+_TEMPLATE_VALUES = Meaning(_P, "The values do not fit this template.")
+_NOT_ALLOWED = Meaning(_P, "WhatsApp does not allow this kind of message here.")
+
+CODES: dict[int, Meaning] = {
+    0: _TOKEN,
+    190: _TOKEN,
+    3: _PERMISSION,
+    10: _PERMISSION,
+    131005: _PERMISSION,
+    33: Meaning(_CHANNEL, "Meta does not know this phone number id."),
+    131031: _ACCOUNT,
+    368: _ACCOUNT,
+    131037: Meaning(_CHANNEL, "Meta has not approved this number's display name."),
+    131042: _BILLING,
+    131044: _BILLING,
+    131045: _REGISTER,
+    133006: _REGISTER,
+    133010: _REGISTER,
+    131048: Meaning(_CHANNEL, "WhatsApp restricted this number because of reports from users."),
+    131064: Meaning(_CHANNEL, "WhatsApp restricted this number because of its templates."),
+    1: Meaning(_RETRY, "WhatsApp could not process this message."),
+    2: _AWAY,
+    131016: _AWAY,
+    133004: _AWAY,
+    131000: Meaning(_RETRY, "WhatsApp reported an unknown error."),
+    134101: Meaning(_RETRY, "WhatsApp is still preparing this template.", 10 * MINUTE),
+    4: _TOO_MANY_CALLS,
+    613: _TOO_MANY_CALLS,
+    80007: _TOO_MANY_CALLS,
+    130429: Meaning(_RATE, "This number sends faster than WhatsApp allows."),
+    131057: _MAINTENANCE,
+    2494100: _MAINTENANCE,
+    131056: Meaning(_PAIR, "Too many messages to this contact in a short time."),
+    100: _INVALID,
+    131008: _INVALID,
+    131009: _INVALID,
+    135000: _INVALID,
+    131051: _INVALID,
+    131021: Meaning(_P, "A number cannot write to itself."),
+    131026: Meaning(_P, "This contact cannot receive WhatsApp messages."),
+    131030: Meaning(_P, "This is a test number: add the recipient at Meta first."),
+    # Meta counts it among the account's errors, but it hangs on the recipient's country: holding
+    # the whole number for it would stop everybody else's messages.
+    130497: Meaning(_P, "Meta does not let this account write to this country."),
+    131047: Meaning(_P, "More than 24 hours since the customer's last message: send a template."),
+    131049: Meaning(_P, "Meta held this marketing message back."),
+    131050: Meaning(_P, "This contact does not want marketing messages."),
+    130472: Meaning(_P, "Meta did not deliver this message: the contact is in an experiment."),
+    131052: Meaning(_P, "The customer's file could not be downloaded. Ask for it again."),
+    131053: Meaning(_P, "WhatsApp could not use this file."),
+    131055: _NOT_ALLOWED,
+    131062: _NOT_ALLOWED,
+    131063: _NOT_ALLOWED,
+    134100: _NOT_ALLOWED,
+    134102: _NOT_ALLOWED,
+    132000: _TEMPLATE_VALUES,
+    132005: _TEMPLATE_VALUES,
+    132008: _TEMPLATE_VALUES,
+    132012: _TEMPLATE_VALUES,
+    132018: _TEMPLATE_VALUES,
+    132001: Meaning(_P, "This template does not exist in this language or is not approved."),
+    132007: Meaning(_P, "This template breaks a WhatsApp policy."),
+    132015: Meaning(_P, "This template is paused because of its quality."),
+    132016: Meaning(_P, "This template is disabled because of its quality."),
+    132068: Meaning(_P, "This form is blocked at WhatsApp."),
+    132069: Meaning(_P, "This form was sent too often. Try again in an hour."),
+    137000: Meaning(_P, "The contact's identity has changed and must be confirmed first."),
+}
+
+UNKNOWN_CODE = Meaning(_P, "WhatsApp refused this message.")
+UNKNOWN_PASSING = Meaning(_RETRY, "WhatsApp could not take this message right now.")
+
+OURS: dict[str, str] = {
+    "not_sent": "WhatsApp could not be reached.",
+    "no_answer": "WhatsApp did not answer. Nobody knows whether the message was sent.",
+    "bad_answer": "WhatsApp's answer made no sense. Nobody knows whether the message was sent.",
+    "too_many_retries": "WhatsApp could not be reached after several tries.",
+    "window_closed": CODES[131047].reason,
+    "cancelled": "Cancelled before it was sent.",
+    "recipient_missing": "This contact has no number or user id to write to.",
+    "opted_out": "This contact does not want messages.",
+    "blocked": "This contact is blocked.",
+}
+"""Codes of our own, in messages.error_code beside Meta's."""
+
+
+def meaning_of(
+    code: int, *, subcode: int | None = None, http_status: int = 400, transient: bool = False
+) -> Meaning:
+    """What Meta's `code` does. An unknown one is permanent, unless Meta says that it passes.
+
+    `transient` is Meta's `is_transient`. It never turns a limit or a stopped number into an
+    ordinary retry, because those must not eat up the tries of a message.
+    """
+    if code == 100 and subcode == 33:
+        # "Object with ID ... does not exist": the number's id is wrong, not the message. The only
+        # place where a subcode counts; without it a typing error would fail every message.
+        return CODES[33]
+    meaning = CODES.get(code)
+    if meaning is None and 200 <= code <= 299:
+        meaning = _PERMISSION
+    if meaning is None:
+        log.warning("unknown Meta error code %s", code)
+        return UNKNOWN_PASSING if transient or http_status >= 500 else UNKNOWN_CODE
+    if transient and meaning.effect is Effect.PERMANENT:
+        return Meaning(_RETRY, meaning.reason)
+    return meaning
+
+
+def reason_for(code: str | None) -> str:
+    """The msgid for a stored `messages.error_code` (Meta's number as text, or one of ours)."""
+    if code is None:
+        return UNKNOWN_CODE.reason
+    if code in OURS:
+        return OURS[code]
+    if code.isdigit():
+        return meaning_of(int(code)).reason
+    return UNKNOWN_CODE.reason
+
+
+def all_reasons() -> set[str]:
+    """Every msgid of this table: the catalogs must know them."""
+    table = {meaning.reason for meaning in CODES.values()}
+    return table | set(OURS.values()) | {UNKNOWN_CODE.reason, UNKNOWN_PASSING.reason}
