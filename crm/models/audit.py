@@ -1,0 +1,40 @@
+"""What people did: append-only, before and after, without secrets."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import BigInteger, ForeignKey, Index, String, Text, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from crm.db import Timestamp, db
+from crm.models.columns import NOW, JsonB
+
+
+class AuditLog(db.Model):
+    """One deed of a person. Client fields are stored masked, so that people can be erased."""
+
+    __tablename__ = "audit_logs"
+    __table_args__ = (
+        Index("idx_audit_logs_user_id", "user_id"),
+        Index("idx_audit_logs_action", "action"),
+        Index("idx_audit_logs_entity", "entity_type", "entity_id"),
+        Index("idx_audit_logs_created_at", "created_at"),
+        Index("idx_audit_logs_ip_address", "ip_address"),
+    )
+
+    id: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    user_id: Mapped[int | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))
+    action: Mapped[str] = mapped_column(String(100))
+    entity_type: Mapped[str | None] = mapped_column(String(50))
+    entity_id: Mapped[int | None]
+    changes: Mapped[dict[str, Any] | None] = mapped_column(JsonB)
+    ip_address: Mapped[str | None] = mapped_column(String(50))
+    user_agent: Mapped[str | None] = mapped_column(Text)
+    request_method: Mapped[str | None] = mapped_column(String(10))
+    request_url: Mapped[str | None] = mapped_column(String(500))
+    meta: Mapped[dict[str, Any] | None] = mapped_column("metadata", JsonB)
+    success: Mapped[bool] = mapped_column(server_default=text("true"))
+    error_message: Mapped[str | None] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(Timestamp, server_default=NOW)

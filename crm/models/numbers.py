@@ -1,0 +1,100 @@
+"""The WhatsApp numbers through which we speak."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from sqlalchemy import BigInteger, ForeignKey, Index, String, Text, text
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from crm.db import Timestamp, db
+from crm.models.columns import NOW, choice, one_of
+
+if TYPE_CHECKING:
+    from crm.models.campaigns import CampaignNumber
+
+
+class Provider(StrEnum):
+    META = "meta"
+    WPPCONNECT = "wppconnect"
+
+
+class NumberStatus(StrEnum):
+    """Pending = not proven yet; disconnected = session lost; error = the provider refuses."""
+
+    ACTIVE = "active"
+    INACTIVE = "inactive"
+    DISCONNECTED = "disconnected"
+    ERROR = "error"
+    PENDING = "pending"
+
+
+class LimitAction(StrEnum):
+    """What a reached daily limit does to bots and bulk. Agents' replies never wait for it."""
+
+    WARN = "warn"
+    HOLD = "hold"
+    REFUSE = "refuse"
+
+
+class WhatsappNumber(db.Model):
+    """A number and its provider. Tokens, keys and secrets hold ciphertext (crm/lib/crypto)."""
+
+    __tablename__ = "whatsapp_numbers"
+    __table_args__ = (
+        one_of("provider", Provider),
+        one_of("status", NumberStatus),
+        one_of("limit_action", LimitAction),
+        Index("idx_whatsapp_numbers_phone_number", "phone_number", unique=True),
+        Index("idx_whatsapp_numbers_status", "status"),
+        Index("idx_whatsapp_numbers_provider", "provider"),
+        # The webhook finds its number by this id; two rows would make it a guess.
+        Index(
+            "uq_whatsapp_numbers_meta_phone_number_id",
+            "meta_phone_number_id",
+            unique=True,
+            postgresql_where=text("deleted_at IS NULL"),
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    phone_number: Mapped[str] = mapped_column(String(50))
+    display_name: Mapped[str | None] = mapped_column(String(100))
+    provider: Mapped[Provider] = mapped_column(choice(Provider, 20))
+    meta_phone_number_id: Mapped[str | None] = mapped_column(String(100))
+    meta_business_account_id: Mapped[str | None] = mapped_column(String(100))
+    meta_access_token: Mapped[str | None] = mapped_column(Text)
+    # The number's own app secret wins over META_APP_SECRET (several apps, one installation).
+    meta_app_secret: Mapped[str | None] = mapped_column(Text)
+    meta_verified_name: Mapped[str | None] = mapped_column(String(150))
+    meta_quality_rating: Mapped[str | None] = mapped_column(String(20))
+    meta_messaging_tier: Mapped[str | None] = mapped_column(String(30))
+    wppconnect_session_name: Mapped[str | None] = mapped_column(String(100))
+    wppconnect_server_url: Mapped[str | None] = mapped_column(String(255))
+    wppconnect_api_key: Mapped[str | None] = mapped_column(Text)
+    wppconnect_qr_code: Mapped[str | None] = mapped_column(Text)
+    webhook_url: Mapped[str | None] = mapped_column(String(500))
+    webhook_verify_token: Mapped[str | None] = mapped_column(String(255))
+    status: Mapped[NumberStatus] = mapped_column(
+        choice(NumberStatus, 20), server_default="inactive"
+    )
+    connection_status: Mapped[str | None] = mapped_column(String(30))
+    last_connected_at: Mapped[datetime | None] = mapped_column(Timestamp)
+    last_error: Mapped[str | None] = mapped_column(Text)
+    # NULL = none.
+    daily_message_limit: Mapped[int | None] = mapped_column(server_default=text("1000"))
+    rate_limit_per_minute: Mapped[int] = mapped_column(server_default=text("60"))
+    limit_action: Mapped[LimitAction] = mapped_column(
+        choice(LimitAction, 20), server_default="hold"
+    )
+    total_messages_sent: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
+    total_messages_received: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
+    last_message_at: Mapped[datetime | None] = mapped_column(Timestamp)
+    created_at: Mapped[datetime] = mapped_column(Timestamp, server_default=NOW)
+    updated_at: Mapped[datetime] = mapped_column(Timestamp, server_default=NOW, onupdate=NOW)
+    created_by: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
+    deleted_at: Mapped[datetime | None] = mapped_column(Timestamp)
+
+    campaign_links: Mapped[list[CampaignNumber]] = relationship(back_populates="whatsapp_number")

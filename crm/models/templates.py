@@ -1,0 +1,78 @@
+"""Meta's approved message templates, one row per number, name and language."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from crm.db import Timestamp, db
+from crm.models.columns import NOW, JsonB, choice, one_of
+
+
+class TemplateStatus(StrEnum):
+    """Meta's words in lower case."""
+
+    PENDING = "pending"
+    APPROVED = "approved"
+    REJECTED = "rejected"
+    DISABLED = "disabled"
+    PAUSED = "paused"
+    IN_APPEAL = "in_appeal"
+    LOCKED = "locked"
+    ARCHIVED = "archived"
+    PENDING_DELETION = "pending_deletion"
+    DELETED = "deleted"
+    LIMIT_EXCEEDED = "limit_exceeded"
+
+
+class HeaderType(StrEnum):
+    TEXT = "TEXT"
+    IMAGE = "IMAGE"
+    VIDEO = "VIDEO"
+    DOCUMENT = "DOCUMENT"
+    LOCATION = "LOCATION"
+
+
+class Template(db.Model):
+    """Only an approved one may be sent, and it is the only thing that leaves a closed window."""
+
+    __tablename__ = "templates"
+    __table_args__ = (
+        one_of("status", TemplateStatus),
+        one_of("header_type", HeaderType),
+        UniqueConstraint(
+            "whatsapp_number_id",
+            "template_name",
+            "language",
+            name="uq_templates_whatsapp_number_id_template_name_language",
+        ),
+        Index("idx_templates_whatsapp_number_id", "whatsapp_number_id"),
+        Index("idx_templates_template_name", "template_name"),
+        Index("idx_templates_status", "status"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    whatsapp_number_id: Mapped[int] = mapped_column(
+        ForeignKey("whatsapp_numbers.id", ondelete="CASCADE")
+    )
+    template_name: Mapped[str] = mapped_column(String(255))
+    template_id: Mapped[str | None] = mapped_column(String(255))
+    language: Mapped[str] = mapped_column(String(10))
+    category: Mapped[str | None] = mapped_column(String(50))
+    header_type: Mapped[HeaderType | None] = mapped_column(choice(HeaderType, 20))
+    header_content: Mapped[str | None] = mapped_column(Text)
+    body_content: Mapped[str] = mapped_column(Text)
+    footer_content: Mapped[str | None] = mapped_column(Text)
+    buttons: Mapped[list[Any] | None] = mapped_column(JsonB)
+    variables: Mapped[list[Any] | None] = mapped_column(JsonB)
+    status: Mapped[TemplateStatus] = mapped_column(
+        choice(TemplateStatus, 30), server_default="pending"
+    )
+    usage_count: Mapped[int] = mapped_column(server_default=text("0"))
+    created_at: Mapped[datetime] = mapped_column(Timestamp, server_default=NOW)
+    updated_at: Mapped[datetime] = mapped_column(Timestamp, server_default=NOW, onupdate=NOW)
+    created_by: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
