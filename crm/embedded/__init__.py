@@ -3,9 +3,10 @@
     with embedded.servers(folder) as urls:
         urls.database_url, urls.redis_url
 
-A *guard* (crm/embedded_guard.py), a small Python process of its own session, starts both servers, starts one
-again that dies, and stops them when it is told to (SIGTERM) or when the process that asked for them is gone,
-however that ended. Everything lives in one folder: two folders never meet, whatever runs beside.
+A *guard* (guard.py), a small Python process of its own session, starts both servers, starts one
+again that dies, and stops them when it is told to (SIGTERM) or when the process that asked for them
+is gone, however that ended. Everything lives in one folder: two folders never meet, whatever runs
+beside.
 """
 
 from __future__ import annotations
@@ -20,17 +21,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from crm import embedded_guard
-from crm.embedded_guard import START_SECONDS, STOP_SECONDS, is_locked, make_folder, read_state
+from crm.embedded.guard import START_SECONDS
+from crm.embedded.places import EmbeddedError, is_locked, make_folder, read_state
+from crm.embedded.processes import STOP_SECONDS
 
-
-class EmbeddedError(Exception):
-    """The servers could not be started; the text is one line for people."""
+__all__ = ["EmbeddedError", "Guard", "Urls", "find", "guard_command", "servers", "start", "stop"]
 
 
 @dataclass(frozen=True)
 class Urls:
-    """Where the two servers answer. Both are unix sockets; libpq and redis-py read them as they are."""
+    """Where the two servers answer: unix sockets, as libpq and redis-py understand them."""
 
     database_url: str
     redis_url: str
@@ -55,7 +55,7 @@ class Guard:
 
 @contextlib.contextmanager
 def servers(folder: Path, *, durable: bool = True) -> Iterator[Urls]:
-    """Run both servers for the length of a `with` block. `durable=False` (tests) leaves out every fsync."""
+    """Run both servers for the length of a block. `durable=False` (tests) leaves out every fsync."""
     guard = start(folder, durable=durable)
     try:
         yield guard.urls
@@ -85,12 +85,12 @@ def start(folder: Path, *, durable: bool = True) -> Guard:
 
 
 def guard_command(folder: Path, *, durable: bool = True, parent: int | None = None) -> list[str]:
-    """The guard's command line, for a supervisor that runs it itself. `parent`: stop when it is gone."""
+    """The command line of the guard. It stops when it is no longer a child of `parent`."""
     # By path and isolated (-I): importing the package `crm` would load the whole application.
     command = [
         sys.executable,
         "-I",
-        str(Path(embedded_guard.__file__).resolve()),
+        str(Path(__file__).resolve().parent),
         str(folder.resolve()),
     ]
     command.append("durable" if durable else "fleeting")
@@ -98,7 +98,7 @@ def guard_command(folder: Path, *, durable: bool = True, parent: int | None = No
 
 
 def wait_until_ready(folder: Path, *, process: subprocess.Popen[bytes] | None = None) -> Urls:
-    """Wait for the guard of this folder. Raises EmbeddedError with the guard's own word when it gives up."""
+    """Wait for the folder's guard. EmbeddedError with the guard's own word when it gives up."""
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         state = read_state(folder)
@@ -124,7 +124,7 @@ def find(folder: Path) -> Urls | None:
 
 
 def stop(folder: Path) -> bool:
-    """Stop the servers of this folder, whoever started them. True if there was something to stop."""
+    """Stop the servers of this folder, whoever started them. True if there were any."""
     state = read_state(folder)
     if not state or not is_locked(folder):
         return False
