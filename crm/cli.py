@@ -1,7 +1,10 @@
 """`flask --app wsgi ...`: commands for the operator, grouped by area."""
 
 import click
-from flask import Flask
+from flask import Flask, current_app
+from flask.cli import with_appcontext
+
+from crm.services import doctor as examination
 
 
 def register(app: Flask) -> None:
@@ -9,11 +12,10 @@ def register(app: Flask) -> None:
 
 
 @click.command()
+@with_appcontext
 def doctor() -> None:
     """Say in plain words what is wrong with this installation."""
-    from crm.services import doctor as examination
-
-    findings = examination.examine()
+    findings = examination.examine(current_app.config["CRM"])
     for finding in findings:
         click.echo(f"{'ok  ' if finding.fine else 'BAD '} {finding.subject}: {finding.words}")
     if not all(finding.fine for finding in findings):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, TypeVar
 
 import structlog
@@ -20,6 +21,7 @@ from sqlalchemy.orm import DeclarativeBase
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
+MIGRATIONS = Path(__file__).parent.parent / "migrations"
 # Postgres: serialization_failure and deadlock_detected. Both ask for the whole unit again.
 RETRYABLE_SQLSTATES = {"40001", "40P01"}
 

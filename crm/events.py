@@ -66,7 +66,8 @@ class AccessChanged:
 
 Event = MessageAdded | MessageChanged | ChatChanged | AgentChanged | AccessChanged
 EVENTS: dict[str, type[Event]] = {
-    kind.name: kind for kind in (MessageAdded, MessageChanged, ChatChanged, AgentChanged, AccessChanged)
+    kind.name: kind
+    for kind in (MessageAdded, MessageChanged, ChatChanged, AgentChanged, AccessChanged)
 }
 
 

@@ -197,9 +197,7 @@ def visible_chats(scope: Scope) -> ColumnElement[bool]:
     if scope.can("chats.read_all"):
         return and_(alive, or_(own, in_campaigns))
     if scope.can("chats.read_queue"):
-        waiting = and_(
-            in_campaigns, Chat.status.in_(WAITING), Chat.assigned_agent_id.is_(None)
-        )
+        waiting = and_(in_campaigns, Chat.status.in_(WAITING), Chat.assigned_agent_id.is_(None))
         return and_(alive, or_(own, waiting))
     return and_(alive, own)
 

@@ -1,7 +1,8 @@
 """Security headers on every answer, and who may send a form from where."""
 
-from flask import Flask, Response, current_app, request
 from wsgiref.headers import Headers
+
+from flask import Flask, Response, current_app, request
 
 from crm.errors import Forbidden
 

@@ -1,7 +1,7 @@
 """Secrets at rest and tokens in transit.
 
-Provider tokens and app secrets are kept as Fernet text (AES-128-CBC with HMAC-SHA256); the first key
-encrypts, all decrypt, so that keys rotate by being put in front.
+Provider tokens and app secrets are kept as Fernet text (AES-128-CBC with HMAC-SHA256). The first
+key encrypts, all decrypt, so that keys rotate by being put in front.
 """
 
 import hashlib

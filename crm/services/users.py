@@ -44,5 +44,7 @@ def record_failed_login(email: str) -> None:
 
 def find_by_email(email: str) -> User | None:
     return db.session.scalar(
-        select(User).where(func.lower(User.email) == email.strip().lower(), User.deleted_at.is_(None))
+        select(User).where(
+            func.lower(User.email) == email.strip().lower(), User.deleted_at.is_(None)
+        )
     )

@@ -1,0 +1,144 @@
+"""Examines an installation and says in plain words what is wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from redis.exceptions import RedisError
+from sqlalchemy import func, select, text
+from sqlalchemy.exc import SQLAlchemyError
+
+from crm.config import Config
+from crm.db import MIGRATIONS, db
+from crm.extensions import redis_client
+from crm.lib.crypto import DecryptionError, decrypt
+from crm.models import (
+    Campaign,
+    CampaignNumber,
+    CampaignStatus,
+    NumberStatus,
+    QueuedMessage,
+    QueueStatus,
+    WhatsappNumber,
+)
+
+OLDEST_DUE_SECONDS = 60
+OLDEST_POSTGRES = 15
+
+
+@dataclass(frozen=True)
+class Finding:
+    subject: str
+    fine: bool
+    words: str
+
+
+def examine(config: Config) -> list[Finding]:
+    """Every check, in order; one that cannot be made because a server is away says so once."""
+    findings = [*meta_settings(config), redis_findings()]
+    try:
+        checks = (postgres, migrations, stored_secrets(config), numbers, delivery)
+        findings.extend(check() for check in checks)
+    except SQLAlchemyError as error:
+        reason = str(getattr(error, "orig", error)).strip().split("\n")[0]
+        findings.append(Finding("Postgres", False, f"does not answer: {reason}"))
+        db.session.rollback()
+    return findings
+
+
+def meta_settings(config: Config) -> Iterator[Finding]:
+    for name, values, without in (
+        ("META_APP_SECRET", config.meta_app_secrets, "cannot check Meta's signatures"),
+        ("META_VERIFY_TOKEN", config.meta_verify_tokens, "cannot answer Meta's handshake"),
+    ):
+        words = (
+            f"{len(values)} set"
+            if values
+            else (
+                f"not set: /webhooks/meta {without} and answers 503 for every number without one "
+                "of its own. Take it from the app's dashboard at Meta."
+            )
+        )
+        yield Finding(name, bool(values), words)
+
+
+def redis_findings() -> Finding:
+    try:
+        policy = redis_client.config_get("maxmemory-policy").get("maxmemory-policy", "noeviction")
+    except RedisError as error:
+        return Finding("Redis", False, f"does not answer ({type(error).__name__}): check REDIS_URL")
+    if policy != "noeviction":
+        words = f"maxmemory-policy is {policy}; set noeviction, or rings may vanish under load"
+        return Finding("Redis", False, words)
+    return Finding("Redis", True, "answers")
+
+
+def postgres() -> Finding:
+    version = int(db.session.scalar(text("SHOW server_version_num")) or 0) // 10000
+    fine = version >= OLDEST_POSTGRES
+    need = "" if fine else f"; Charla needs {OLDEST_POSTGRES} or newer"
+    return Finding("Postgres", fine, f"answers, version {version}{need}")
+
+
+def migrations() -> Finding:
+    newest = max(path.stem for path in (MIGRATIONS / "versions").glob("[0-9]*.py"))
+    if db.session.scalar(text("SELECT to_regclass('alembic_version')")) is None:
+        current = None
+    else:
+        current = db.session.scalar(text("SELECT version_num FROM alembic_version"))
+    if current == newest:
+        return Finding("Migrations", True, f"at the newest, {newest}")
+    words = f"at {current}, the newest is {newest}: run `flask --app wsgi db upgrade`"
+    return Finding("Migrations", False, words)
+
+
+def stored_secrets(config: Config) -> Callable[[], Finding]:
+    def check() -> Finding:
+        closed = []
+        for number in db.session.scalars(select(WhatsappNumber)):
+            for secret in (number.meta_access_token, number.meta_app_secret):
+                try:
+                    if secret:
+                        decrypt(secret, config.encryption_keys)
+                except DecryptionError:
+                    closed.append(number.phone_number)
+        if closed:
+            words = f"those of {', '.join(sorted(set(closed)))} do not open: a key is missing"
+            return Finding("CRM_ENCRYPTION_KEYS", False, words)
+        return Finding("CRM_ENCRYPTION_KEYS", True, "open every stored secret")
+
+    return check
+
+
+def numbers() -> Finding:
+    """An active number without an active campaign keeps its customers' messages in the ledger."""
+    served = (
+        select(CampaignNumber.whatsapp_number_id)
+        .join(Campaign, Campaign.id == CampaignNumber.campaign_id)
+        .where(Campaign.status == CampaignStatus.ACTIVE, Campaign.deleted_at.is_(None))
+    )
+    orphans = db.session.scalars(
+        select(WhatsappNumber.phone_number).where(
+            WhatsappNumber.status == NumberStatus.ACTIVE,
+            WhatsappNumber.deleted_at.is_(None),
+            WhatsappNumber.id.not_in(served),
+        )
+    ).all()
+    if orphans:
+        words = f"{', '.join(orphans)} have no active campaign: their messages wait in the ledger"
+        return Finding("Numbers", False, words)
+    return Finding("Numbers", True, "every active number has an active campaign")
+
+
+def delivery() -> Finding:
+    """The oldest message that should have left: the one figure that shows a dead worker."""
+    age = db.session.scalar(
+        select(func.extract("epoch", func.now() - func.min(QueuedMessage.scheduled_at))).where(
+            QueuedMessage.status == QueueStatus.PENDING, QueuedMessage.scheduled_at <= func.now()
+        )
+    )
+    if age is not None and age > OLDEST_DUE_SECONDS:
+        words = f"the oldest message waits for {int(age)} s: are worker and clock running?"
+        return Finding("Delivery", False, words)
+    return Finding("Delivery", True, "nothing waits for longer than it should")
