@@ -39,6 +39,8 @@ JOBS = {
     "messages.deliver": JobSpec("delivery", 90),
     "routing.route": JobSpec("routing", 60),
     "routing.drain": JobSpec("routing", 60),
+    "routing.serve": JobSpec("routing", 60),
+    "routing.release": JobSpec("routing", 60),
 }
 
 

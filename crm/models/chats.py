@@ -274,6 +274,8 @@ class Chat(db.Model):
         ForeignKey("users.id", ondelete="SET NULL")
     )
     offered_at: Mapped[datetime | None] = mapped_column(Timestamp)
+    # Taken back from an agent: served before those who wait for the first time.
+    queue_ahead: Mapped[bool] = mapped_column(server_default=text("false"))
     # Set by a routing rule, read by the `skills` strategy.
     required_skills: Mapped[list[str] | None] = mapped_column(JsonB)
     case_number: Mapped[str] = mapped_column(String(80))
