@@ -1,0 +1,49 @@
+"""The read side of the desk: rows, counts, threads and the client's card, as plain view objects.
+
+Everything here only reads. The view objects are frozen, hold nothing personal (no "mine", no
+draft) and no lazy attribute, so that the page and the live hub render the same templates from them
+with no query behind.
+"""
+
+from crm.services.inbox.panel import ClientCard, load_card
+from crm.services.inbox.rows import (
+    ChatRow,
+    Counts,
+    Filters,
+    Preview,
+    RowPage,
+    count_chats,
+    find_row,
+    list_chats,
+)
+from crm.services.inbox.thread import (
+    Bubble,
+    ChatHead,
+    EventLine,
+    NoteBubble,
+    ThreadPage,
+    find_bubble,
+    load_head,
+    load_thread,
+)
+
+__all__ = [
+    "Bubble",
+    "ChatHead",
+    "ChatRow",
+    "ClientCard",
+    "Counts",
+    "EventLine",
+    "Filters",
+    "NoteBubble",
+    "Preview",
+    "RowPage",
+    "ThreadPage",
+    "count_chats",
+    "find_bubble",
+    "find_row",
+    "list_chats",
+    "load_card",
+    "load_head",
+    "load_thread",
+]

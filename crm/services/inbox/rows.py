@@ -1,0 +1,294 @@
+"""The list of chats: one query a page, whatever its length."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, and_, case, func, or_, select, tuple_
+from sqlalchemy.orm import aliased
+
+from crm.db import db
+from crm.models import Campaign, Chat, ChatStatus, Client, Message, User, WhatsappNumber
+from crm.models.chats import FINAL_STATUSES, ChatPriority
+from crm.models.messages import Direction, MessageStatus, MessageType
+from crm.models.numbers import Provider
+from crm.services.inbox.naming import ClientName, name_client
+from crm.services.inbox.searching import matches
+
+PAGE = 50
+WINDOW = timedelta(hours=24)
+TABS = ("mine", "unassigned", "all")
+# Nobody owns these; a chat that a bot is talking in needs nobody yet.
+UNASSIGNED = (ChatStatus.NEW, ChatStatus.QUEUED)
+PREVIEW_LENGTH = 160
+
+
+@dataclass(frozen=True)
+class Filters:
+    """What the address of the list says beside its tab; None = do not filter."""
+
+    text: str | None = None
+    status: ChatStatus | None = None
+    campaign_id: int | None = None
+    agent_id: int | None = None
+    unread: bool = False
+
+    @property
+    def is_set(self) -> bool:
+        return self != Filters()
+
+
+@dataclass(frozen=True)
+class Preview:
+    """The last message in a row: who wrote it and one line of it (None: the kind says it all)."""
+
+    kind: MessageType
+    text: str | None
+    outbound: bool
+    author_id: int | None
+    author_name: str | None
+    is_bot: bool
+    is_voice: bool
+    status: MessageStatus
+
+
+@dataclass(frozen=True)
+class ChatRow:
+    """One chat in a list. `window_ends_at` None: no 24-hour window, or nobody wrote yet."""
+
+    id: int
+    client: ClientName
+    status: ChatStatus
+    priority: ChatPriority
+    campaign_id: int
+    campaign_name: str
+    number_name: str
+    agent_id: int | None
+    agent_name: str | None
+    offered_agent_id: int | None
+    unread: int
+    last_at: datetime
+    window_ends_at: datetime | None
+    window_open: bool
+    snoozed_until: datetime | None
+    is_blocked: bool
+    version: int
+    preview: Preview | None
+
+    @property
+    def is_unassigned(self) -> bool:
+        return self.agent_id is None and self.status in UNASSIGNED
+
+
+@dataclass(frozen=True)
+class RowPage:
+    """`cursor` leads to the next page; None on the last."""
+
+    rows: tuple[ChatRow, ...]
+    cursor: str | None
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Open chats per tab, and how many unread messages wait in mine."""
+
+    mine: int
+    unassigned: int
+    all: int
+    unread: int
+
+
+def list_chats(
+    visible: ColumnElement[bool],
+    *,
+    user_id: int,
+    tab: str = "mine",
+    cursor: str | None = None,
+    limit: int = PAGE,
+    filters: Filters | None = None,
+    phones_visible: bool = True,
+) -> RowPage:
+    """A page of the chats that `visible` lets through, the last written first.
+
+    `visible` is `permissions.visible_chats(scope)`. A search looks through closed chats too and
+    leaves the tab aside: who searches has not lost the chat on purpose.
+    """
+    filters = filters or Filters()
+    query = _rows().where(visible, *_narrowed(tab, user_id=user_id, filters=filters))
+    if place := _read_cursor(cursor):
+        query = query.where(tuple_(_MOMENT, Chat.id) < tuple_(*place))
+    found = db.session.execute(query.order_by(_MOMENT.desc(), Chat.id.desc()).limit(limit + 1)).all()
+    rows = tuple(_row(record, phones_visible=phones_visible) for record in found[:limit])
+    more = len(found) > limit
+    return RowPage(rows, _write_cursor(rows[-1]) if more else None)
+
+
+def find_row(chat_id: int, *, phones_visible: bool = True) -> ChatRow | None:
+    """One chat's row, without asking who looks: the caller has chosen the audience."""
+    record = db.session.execute(
+        _rows().where(Chat.id == chat_id, Chat.deleted_at.is_(None))
+    ).one_or_none()
+    return _row(record, phones_visible=phones_visible) if record else None
+
+
+def count_chats(visible: ColumnElement[bool], *, user_id: int) -> Counts:
+    """The numbers behind the tabs, in one query."""
+    mine, unassigned = _tab("mine", user_id=user_id), _tab("unassigned", user_id=user_id)
+    record = db.session.execute(
+        select(
+            func.count().filter(mine),
+            func.count().filter(unassigned),
+            func.count(),
+            func.coalesce(func.sum(case((mine, Chat.unread_count), else_=0)), 0),
+        ).where(visible, Chat.status.not_in(FINAL_STATUSES))
+    ).one()
+    return Counts(*(int(value) for value in record))
+
+
+# A chat without a message yet (opened by an agent) stands at its opening.
+_MOMENT = func.coalesce(Chat.last_message_at, Chat.created_at)
+_Agent = aliased(User)
+_Author = aliased(User)
+
+
+def _rows() -> Select[Any]:
+    return (
+        select(
+            Chat,
+            _MOMENT.label("moment"),
+            func.now().label("now"),
+            Client.first_name,
+            Client.last_name,
+            Client.phone_number,
+            Client.is_blocked,
+            Campaign.name.label("campaign_name"),
+            func.coalesce(WhatsappNumber.display_name, WhatsappNumber.phone_number).label("number"),
+            WhatsappNumber.provider,
+            _Agent.first_name.label("agent_name"),
+            Message.id.label("message_id"),
+            Message.message_type,
+            func.left(Message.content, PREVIEW_LENGTH).label("content"),
+            Message.direction,
+            Message.status.label("message_status"),
+            Message.is_bot_message,
+            Message.user_id,
+            Message.meta["voice"].as_boolean().label("voice"),
+            _Author.first_name.label("author_name"),
+        )
+        .join(Client, Client.id == Chat.client_id)
+        .join(Campaign, Campaign.id == Chat.campaign_id)
+        .join(WhatsappNumber, WhatsappNumber.id == Chat.whatsapp_number_id)
+        .outerjoin(_Agent, _Agent.id == Chat.assigned_agent_id)
+        .outerjoin(Message, Message.id == Chat.last_message_id)
+        .outerjoin(_Author, _Author.id == Message.user_id)
+    )
+
+
+def _tab(tab: str, *, user_id: int) -> ColumnElement[bool]:
+    open_ = Chat.status.not_in(FINAL_STATUSES)
+    if tab == "mine":
+        own = or_(Chat.assigned_agent_id == user_id, Chat.offered_agent_id == user_id)
+        return and_(open_, own)
+    if tab == "unassigned":
+        return and_(Chat.status.in_(UNASSIGNED), Chat.assigned_agent_id.is_(None))
+    return open_
+
+
+def _narrowed(tab: str, *, user_id: int, filters: Filters) -> Sequence[ColumnElement[bool]]:
+    criteria: list[ColumnElement[bool]] = []
+    if filters.text:
+        criteria.append(matches(filters.text))
+    elif filters.status in FINAL_STATUSES:
+        # Closed chats are in no tab; asking for them by name is asking for them all.
+        if tab == "mine":
+            criteria.append(Chat.assigned_agent_id == user_id)
+    else:
+        criteria.append(_tab(tab, user_id=user_id))
+    if filters.status:
+        criteria.append(Chat.status == filters.status)
+    if filters.campaign_id:
+        criteria.append(Chat.campaign_id == filters.campaign_id)
+    if filters.agent_id:
+        criteria.append(Chat.assigned_agent_id == filters.agent_id)
+    if filters.unread:
+        criteria.append(Chat.unread_count > 0)
+    return criteria
+
+
+def window_of(chat: Chat, provider: Provider) -> datetime | None:
+    """When Meta's 24-hour window closes; WPPConnect has none."""
+    if provider != Provider.META or chat.last_inbound_at is None:
+        return None
+    return chat.last_inbound_at + WINDOW
+
+
+def is_window_open(chat: Chat, provider: Provider, now: datetime) -> bool:
+    """May a free text leave now? On Meta only within a day of the customer's last word."""
+    if provider != Provider.META:
+        return True
+    ends_at = window_of(chat, provider)
+    return ends_at is not None and now < ends_at
+
+
+def _row(record: Any, *, phones_visible: bool) -> ChatRow:
+    chat: Chat = record.Chat
+    return ChatRow(
+        id=chat.id,
+        client=name_client(
+            client_id=chat.client_id,
+            first_name=record.first_name,
+            last_name=record.last_name,
+            phone_number=record.phone_number,
+            phones_visible=phones_visible,
+        ),
+        status=chat.status,
+        priority=chat.priority,
+        campaign_id=chat.campaign_id,
+        campaign_name=record.campaign_name,
+        number_name=record.number,
+        agent_id=chat.assigned_agent_id,
+        agent_name=record.agent_name,
+        offered_agent_id=chat.offered_agent_id,
+        unread=chat.unread_count,
+        last_at=record.moment,
+        window_ends_at=window_of(chat, record.provider),
+        window_open=is_window_open(chat, record.provider, record.now),
+        snoozed_until=chat.snoozed_until,
+        is_blocked=record.is_blocked,
+        version=chat.version,
+        preview=_preview(record),
+    )
+
+
+def _preview(record: Any) -> Preview | None:
+    if record.message_id is None:
+        return None
+    return Preview(
+        kind=record.message_type,
+        text=" ".join(record.content.split()) if record.content else None,
+        outbound=record.direction == Direction.OUTBOUND,
+        author_id=record.user_id,
+        author_name=record.author_name,
+        is_bot=record.is_bot_message,
+        is_voice=bool(record.voice),
+        status=record.message_status,
+    )
+
+
+def _write_cursor(row: ChatRow) -> str:
+    return f"{row.last_at.astimezone(UTC).isoformat()}~{row.id}"
+
+
+def _read_cursor(cursor: str | None) -> tuple[datetime, int] | None:
+    """A cursor that nobody of ours wrote leads to the first page instead of an error."""
+    moment, _, number = (cursor or "").replace(" ", "+").partition("~")
+    try:
+        at, chat_id = datetime.fromisoformat(moment), int(number)
+    except ValueError:
+        return None
+    if at.tzinfo is None or not 0 <= chat_id < 2**31:
+        return None
+    return at, chat_id

@@ -1,0 +1,52 @@
+"""Which chats a search finds: by the client's name, phone, case number, or the text of a message."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, exists, func, or_, select
+
+from crm.lib.text import fold
+from crm.models import Chat, Client, Message
+
+# Folding inside Postgres, without the unaccent extension, which an embedded server does not have.
+_FROM = "áàâäãåéèêëíìîïóòôöõúùûüñçýÿ"
+_TO = "aaaaaaeeeeiiiiooooouuuuncyy"
+SHORTEST_TEXT = 3
+SHORTEST_DIGITS = 3
+
+
+def matches(text: str) -> ColumnElement[bool]:
+    """A criterion on Chat (joined to Client). Every word has to be found; case and accents are not."""
+    words = fold(text).split()
+    if not words:
+        return Chat.id.is_not(None)
+    name = folded(
+        func.concat_ws(" ", Client.first_name, Client.last_name, Client.company, Chat.case_number)
+    )
+    found = [and_(*(name.like(_inside(word), escape="\\") for word in words))]
+    digits = re.sub(r"\D", "", text)
+    # A number is written with spaces, brackets or dashes; a date or a word with a digit is not one.
+    if len(digits) >= SHORTEST_DIGITS and not re.search(r"[^\W\d]", text):
+        found.append(Client.phone_number.like(_inside(digits)))
+    whole = " ".join(words)
+    if len(whole) >= SHORTEST_TEXT:
+        content = folded(Message.content)
+        said = select(Message.id).where(
+            Message.chat_id == Chat.id,
+            Message.deleted_at.is_(None),
+            content.like(_inside(whole), escape="\\"),
+        )
+        found.append(exists(said))
+    return or_(*found)
+
+
+def folded(column: Any) -> ColumnElement[str]:
+    """The column in lower case without accents, as `lib.text.fold` does for the words asked for."""
+    return func.translate(func.lower(column), _FROM, _TO)
+
+
+def _inside(word: str) -> str:
+    escaped = re.sub(r"([\\%_])", r"\\\1", word)
+    return f"%{escaped}%"

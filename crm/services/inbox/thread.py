@@ -1,0 +1,422 @@
+"""A conversation: its head, and its messages, notes and events a page at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Select, func, select, tuple_
+from sqlalchemy.orm import aliased
+
+from crm.db import db
+from crm.models import Campaign, Chat, ChatNote, ChatStatus, Client, Message, User, WhatsappNumber
+from crm.models.chats import ActorKind, ChatEvent
+from crm.models.messages import Direction, MessageStatus, MessageType
+from crm.models.numbers import Provider
+from crm.services.inbox.naming import ClientName, name_client
+from crm.services.inbox.rows import is_window_open, window_of
+
+PAGE = 50
+QUOTE_LENGTH = 200
+# Said by a row of its own in the ledger of messages, shown on the message that they speak of.
+_REACTIONS = MessageType.REACTION
+
+
+@dataclass(frozen=True)
+class Quote:
+    """What a message answers to. `message_id` None: it is not in our books."""
+
+    message_id: int | None
+    kind: MessageType | None
+    text: str | None
+    author_name: str | None
+    outbound: bool
+    is_voice: bool = False
+
+
+@dataclass(frozen=True)
+class Bubble:
+    """One message. `meta` is the message's metadata, without its raw part.
+
+    `author`: client, agent, bot, phone (typed on the phone itself) or system.
+    """
+
+    id: int
+    chat_id: int
+    outbound: bool
+    author: str
+    author_id: int | None
+    author_name: str | None
+    kind: MessageType
+    text: str | None
+    meta: dict[str, Any]
+    at: datetime
+    status: MessageStatus
+    error_code: str | None
+    error_message: str | None
+    client_key: UUID | None
+    is_revoked: bool
+    quote: Quote | None = None
+    reactions: tuple[str, ...] = ()
+
+    @property
+    def is_event(self) -> bool:
+        """Shown as a line in the middle, not as somebody's word."""
+        return self.kind == MessageType.SYSTEM
+
+
+@dataclass(frozen=True)
+class NoteBubble:
+    """An internal note; never sent."""
+
+    id: int
+    author_name: str
+    text: str
+    at: datetime
+
+
+@dataclass(frozen=True)
+class EventLine:
+    """A move of the chat: opened, assigned, closed, ..."""
+
+    id: int
+    kind: str
+    from_status: ChatStatus | None
+    to_status: ChatStatus | None
+    actor_kind: ActorKind
+    actor_name: str | None
+    agent_name: str | None
+    reason: str | None
+    data: dict[str, Any]
+    at: datetime
+
+
+@dataclass(frozen=True)
+class ThreadPage:
+    """Oldest first. `older` leads to the page before; `unread_from` is the first unread message."""
+
+    items: tuple[Bubble | NoteBubble | EventLine, ...]
+    older: str | None
+    unread_from: int | None
+    unread: int
+
+
+@dataclass(frozen=True)
+class ChatHead:
+    """What stands above and below the thread."""
+
+    id: int
+    case_number: str
+    client_id: int
+    client: ClientName
+    status: ChatStatus
+    campaign_id: int
+    campaign_name: str
+    number_name: str
+    agent_id: int | None
+    agent_name: str | None
+    offered_agent_id: int | None
+    unread: int
+    has_window: bool
+    window_ends_at: datetime | None
+    window_open: bool
+    window_seconds_left: int
+    is_blocked: bool
+    opted_out: bool
+    version: int
+
+    @property
+    def is_open(self) -> bool:
+        return self.status.is_open
+
+
+@dataclass
+class _Around:
+    """What other rows say about a page of messages: their quotes and their reactions."""
+
+    quotes: dict[str, Quote] = field(default_factory=dict)
+    reactions: dict[str, dict[str, str]] = field(default_factory=dict)
+
+
+_Agent = aliased(User)
+
+
+def load_head(chat: Chat, *, phones_visible: bool = True) -> ChatHead:
+    """The chat's client, campaign, number and agent in one query."""
+    record = db.session.execute(
+        select(
+            func.now().label("now"),
+            Client.first_name,
+            Client.last_name,
+            Client.phone_number,
+            Client.is_blocked,
+            Client.opt_in,
+            Campaign.name.label("campaign"),
+            func.coalesce(WhatsappNumber.display_name, WhatsappNumber.phone_number).label("number"),
+            WhatsappNumber.provider,
+            _Agent.first_name.label("agent_first"),
+            _Agent.last_name.label("agent_last"),
+        )
+        .select_from(Chat)
+        .join(Client, Client.id == Chat.client_id)
+        .join(Campaign, Campaign.id == Chat.campaign_id)
+        .join(WhatsappNumber, WhatsappNumber.id == Chat.whatsapp_number_id)
+        .outerjoin(_Agent, _Agent.id == Chat.assigned_agent_id)
+        .where(Chat.id == chat.id)
+    ).one()
+    ends_at = window_of(chat, record.provider)
+    left = (ends_at - record.now).total_seconds() if ends_at else 0
+    return ChatHead(
+        id=chat.id,
+        case_number=chat.case_number,
+        client_id=chat.client_id,
+        client=name_client(
+            client_id=chat.client_id,
+            first_name=record.first_name,
+            last_name=record.last_name,
+            phone_number=record.phone_number,
+            phones_visible=phones_visible,
+        ),
+        status=chat.status,
+        campaign_id=chat.campaign_id,
+        campaign_name=record.campaign,
+        number_name=record.number,
+        agent_id=chat.assigned_agent_id,
+        agent_name=_full_name(record.agent_first, record.agent_last),
+        offered_agent_id=chat.offered_agent_id,
+        unread=chat.unread_count,
+        has_window=record.provider == Provider.META,
+        window_ends_at=ends_at,
+        window_open=is_window_open(chat, record.provider, record.now),
+        window_seconds_left=max(0, int(left)),
+        is_blocked=record.is_blocked,
+        opted_out=not record.opt_in,
+        version=chat.version,
+    )
+
+
+def load_thread(chat: Chat, *, before: str | None = None, limit: int = PAGE) -> ThreadPage:
+    """The last `limit` messages before the cursor, with the notes and events of their time."""
+    query = _messages().where(Message.chat_id == chat.id, Message.message_type != _REACTIONS)
+    place = _read_cursor(before)
+    if place:
+        query = query.where(tuple_(Message.position, Message.id) < tuple_(*place))
+    newest_first = query.order_by(Message.position.desc(), Message.id.desc()).limit(limit + 1)
+    found = db.session.execute(newest_first).all()
+    more = len(found) > limit
+    records = list(reversed(found[:limit]))
+    bubbles = _bubbles(chat.id, records)
+    since = bubbles[0].at if more and bubbles else None
+    until = place[0] if place else None
+    items: list[Bubble | NoteBubble | EventLine] = [
+        *bubbles,
+        *_notes(chat.id, since=since, until=until),
+        *_events(chat.id, since=since, until=until),
+    ]
+    # Sorted is stable: what happened in the same moment stays message, note, event.
+    items.sort(key=lambda item: item.at)
+    older = f"{bubbles[0].at.astimezone(UTC).isoformat()}~{bubbles[0].id}" if more else None
+    unread_from = None if place else _first_unread(bubbles, chat.unread_count)
+    return ThreadPage(tuple(items), older, unread_from, chat.unread_count)
+
+
+def find_bubble(message_id: int) -> Bubble | None:
+    """One message, without asking who looks: the caller has chosen the audience."""
+    record = db.session.execute(_messages().where(Message.id == message_id)).one_or_none()
+    return _bubbles(record.Message.chat_id, [record])[0] if record else None
+
+
+def _messages() -> Select[Any]:
+    return select(
+        Message, User.first_name.label("author_first"), User.last_name.label("author_last")
+    ).outerjoin(User, User.id == Message.user_id)
+
+
+def _bubbles(chat_id: int, records: list[Any]) -> list[Bubble]:
+    around = _read_around(chat_id, [record.Message for record in records])
+    return [_bubble(record, around) for record in records]
+
+
+def _bubble(record: Any, around: _Around) -> Bubble:
+    message: Message = record.Message
+    meta = {key: value for key, value in (message.meta or {}).items() if key != "raw"}
+    quoted = (meta.get("quote") or {}).get("message_id")
+    unknown = Quote(None, None, None, None, outbound=False)
+    outbound = message.direction == Direction.OUTBOUND
+    reactions = around.reactions.get(message.whatsapp_message_id or "", {})
+    return Bubble(
+        id=message.id,
+        chat_id=message.chat_id,
+        outbound=outbound,
+        author=_author(message, meta),
+        author_id=message.user_id,
+        author_name=_full_name(record.author_first, record.author_last),
+        kind=message.message_type,
+        text=message.content,
+        meta=meta,
+        at=message.position,
+        status=message.status,
+        error_code=message.error_code,
+        error_message=message.error_message,
+        client_key=message.client_key,
+        is_revoked=message.deleted_at is not None,
+        quote=around.quotes.get(quoted, unknown) if quoted else None,
+        reactions=tuple(emoji for emoji in reactions.values() if emoji),
+    )
+
+
+def _author(message: Message, meta: dict[str, Any]) -> str:
+    if message.direction == Direction.INBOUND:
+        return "client"
+    if message.is_bot_message:
+        return "bot"
+    if message.user_id is not None:
+        return "agent"
+    return "phone" if meta.get("origin") == "phone" else "system"
+
+
+def _read_around(chat_id: int, messages: Iterable[Message]) -> _Around:
+    """Quoted messages and reactions of a page in one query; none where there is nothing to find."""
+    messages = list(messages)
+    wanted = {str((m.meta or {}).get("quote", {}).get("message_id")) for m in messages if m.meta}
+    own = {m.whatsapp_message_id for m in messages if m.whatsapp_message_id}
+    wanted.discard("None")
+    around = _Around()
+    if not wanted and not own:
+        return around
+    target = Message.meta["reaction"]["message_id"].astext
+    query = (
+        _messages()
+        .where(
+            Message.chat_id == chat_id,
+            Message.whatsapp_message_id.in_(wanted)
+            | ((Message.message_type == _REACTIONS) & target.in_(own)),
+        )
+        .order_by(Message.position, Message.id)
+    )
+    for record in db.session.execute(query):
+        message = record.Message
+        if message.whatsapp_message_id in wanted:
+            around.quotes[message.whatsapp_message_id] = _quote(record)
+        if message.message_type == _REACTIONS:
+            reaction = message.meta["reaction"]
+            # One per side: a later one replaces it, an empty one takes it back.
+            per_side = around.reactions.setdefault(reaction["message_id"], {})
+            per_side[message.direction] = reaction.get("emoji") or ""
+    return around
+
+
+def _quote(record: Any) -> Quote:
+    message: Message = record.Message
+    return Quote(
+        message_id=message.id,
+        kind=message.message_type,
+        text=(message.content or "")[:QUOTE_LENGTH] or None,
+        author_name=record.author_first,
+        outbound=message.direction == Direction.OUTBOUND,
+        is_voice=bool((message.meta or {}).get("voice")),
+    )
+
+
+def _notes(chat_id: int, *, since: datetime | None, until: datetime | None) -> list[NoteBubble]:
+    query = (
+        select(ChatNote, User.first_name, User.last_name)
+        .join(User, User.id == ChatNote.user_id)
+        .where(ChatNote.chat_id == chat_id, ChatNote.deleted_at.is_(None))
+        .order_by(ChatNote.created_at, ChatNote.id)
+    )
+    if since:
+        query = query.where(ChatNote.created_at >= since)
+    if until:
+        query = query.where(ChatNote.created_at < until)
+    return [
+        NoteBubble(
+            id=record.ChatNote.id,
+            author_name=_full_name(record.first_name, record.last_name) or "",
+            text=record.ChatNote.content,
+            at=record.ChatNote.created_at,
+        )
+        for record in db.session.execute(query)
+    ]
+
+
+# What the reader of a thread wants to see; the panel's story shows the rest.
+SHOWN_EVENTS = (
+    "opened",
+    "queued",
+    "assigned",
+    "picked",
+    "taken_back",
+    "transferred",
+    "offered",
+    "accepted",
+    "declined",
+    "closed",
+    "reopened",
+    "abandoned",
+)
+
+
+def _events(chat_id: int, *, since: datetime | None, until: datetime | None) -> list[EventLine]:
+    subject = aliased(User)
+    query = (
+        select(
+            ChatEvent,
+            User.first_name.label("actor_first"),
+            User.last_name.label("actor_last"),
+            subject.first_name.label("agent_first"),
+            subject.last_name.label("agent_last"),
+        )
+        .outerjoin(User, User.id == ChatEvent.actor_user_id)
+        .outerjoin(subject, subject.id == ChatEvent.data["agent_id"].as_integer())
+        .where(ChatEvent.chat_id == chat_id, ChatEvent.kind.in_(SHOWN_EVENTS))
+        .order_by(ChatEvent.id)
+    )
+    if since:
+        query = query.where(ChatEvent.created_at >= since)
+    if until:
+        query = query.where(ChatEvent.created_at < until)
+    return [_event(record) for record in db.session.execute(query)]
+
+
+def _event(record: Any) -> EventLine:
+    event: ChatEvent = record.ChatEvent
+    return EventLine(
+        id=event.id,
+        kind=event.kind,
+        from_status=event.from_status,
+        to_status=event.to_status,
+        actor_kind=event.actor_kind,
+        actor_name=_full_name(record.actor_first, record.actor_last),
+        agent_name=_full_name(record.agent_first, record.agent_last),
+        reason=event.reason,
+        data=event.data or {},
+        at=event.created_at,
+    )
+
+
+def _first_unread(bubbles: list[Bubble], unread: int) -> int | None:
+    """The chat counts its unread messages: the last so many of the customer's are the ones."""
+    inbound = [bubble for bubble in bubbles if not bubble.outbound and not bubble.is_event]
+    if not unread or not inbound:
+        return None
+    return inbound[-min(unread, len(inbound))].id
+
+
+def _full_name(first: str | None, last: str | None) -> str | None:
+    return " ".join(part for part in (first, last) if part) or None
+
+
+def _read_cursor(cursor: str | None) -> tuple[datetime, int] | None:
+    """A cursor that nobody of ours wrote leads to the newest page instead of an error."""
+    moment, _, number = (cursor or "").replace(" ", "+").partition("~")
+    try:
+        at, message_id = datetime.fromisoformat(moment), int(number)
+    except ValueError:
+        return None
+    if at.tzinfo is None or not 0 <= message_id < 2**63:
+        return None
+    return at, message_id
