@@ -88,3 +88,8 @@ def encode_frame(body: dict[str, Any]) -> bytes:
     """One complete, unmasked text frame with `body` as JSON."""
     text = json.dumps(body, separators=(",", ":"), ensure_ascii=False)
     return bytes(FrameProtocol(client=False, extensions=[]).send_data(text))
+
+
+def event_frame(name: str, **data: Any) -> bytes:
+    """An event for the page's modules, `data` beside its name."""
+    return encode_frame({"type": "event", "name": name, **data})
