@@ -1,0 +1,64 @@
+"""A wrong setting stops the start with one line that says which, why, and an example."""
+
+import pytest
+from cryptography.fernet import Fernet
+
+from crm.config import Config, ConfigError
+
+GOOD = {
+    "DATABASE_URL": "postgres://charla:pw@db:5432/charla",
+    "REDIS_URL": "redis://redis:6379/0",
+    "SECRET_KEY": "s" * 40,
+    "CRM_ENCRYPTION_KEYS": Fernet.generate_key().decode(),
+}
+
+
+def config(**changes: str) -> Config:
+    return Config.from_env(GOOD | changes)
+
+
+def test_both_spellings_of_postgres_name_the_driver_that_is_installed() -> None:
+    assert config().database_url == "postgresql+psycopg2://charla:pw@db:5432/charla"
+    assert config(DATABASE_URL="postgresql://h/d").database_url == "postgresql+psycopg2://h/d"
+
+
+def test_meta_secrets_take_comma_lists() -> None:
+    assert config(META_APP_SECRET="new, old ,").meta_app_secrets == ("new", "old")
+    assert config().meta_app_secrets == ()
+
+
+def test_secrets_are_not_shown_when_a_config_is_printed() -> None:
+    shown = repr(config(META_APP_SECRET="very-secret", CRM_DEMO_PASSWORD="prueba-charla-1"))
+    assert "very-secret" not in shown
+    assert "prueba-charla-1" not in shown
+    assert GOOD["SECRET_KEY"] not in shown
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DATABASE_URL", ""),
+        ("DATABASE_URL", "mysql://x/y"),
+        ("DATABASE_URL", "charla"),
+        ("REDIS_URL", "  "),
+        ("REDIS_URL", "http://x"),
+        ("SECRET_KEY", "short"),
+        ("CRM_ENCRYPTION_KEYS", "not-a-key"),
+        ("CRM_ENCRYPTION_KEYS", GOOD["CRM_ENCRYPTION_KEYS"] + ",nope"),
+        ("PORT", "http"),
+        ("PORT", "70000"),
+        ("META_GRAPH_URL", "graph.facebook.com"),
+        ("CRM_HTTPS", "perhaps"),
+        ("CRM_LEASE_SECONDS", "0"),
+        ("CRM_LEASE_SECONDS", "nan"),
+        ("CRM_DEMO_PASSWORD", "1234"),
+        ("CRM_SESSION_IDLE_SECONDS", "86400"),
+    ],
+)
+def test_a_wrong_setting_is_named_in_one_line_with_an_example(name: str, value: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        config(**{name: value})
+    message = str(caught.value)
+    assert name in message
+    assert "\n" not in message
+    assert "e.g." in message
