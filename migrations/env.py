@@ -20,7 +20,7 @@ TURN_TIMEOUT = "120s"
 TURN = 7_214_003_115  # any number, the same for all of us
 
 
-def next_revision_id(context_, revision, directives) -> None:  # noqa: ANN001 - alembic's callback
+def next_revision_id(context_, revision, directives) -> None:
     """Number a new migration after the head: 0002_x is followed by 0003_<message>."""
     script = directives[0]
     if script.upgrade_ops.is_empty() and getattr(context.config.cmd_opts, "autogenerate", False):
@@ -33,7 +33,7 @@ def next_revision_id(context_, revision, directives) -> None:  # noqa: ANN001 - 
     script.rev_id = f"{number:04d}_{slug}"[:32].rstrip("_")
 
 
-def configure(**where) -> None:  # noqa: ANN003 - passed on as they are
+def configure(**where) -> None:
     context.configure(
         target_metadata=db.metadata,
         compare_type=True,

@@ -42,7 +42,7 @@ from crm.models.messages import (
     ReceiptStatus,
 )
 from crm.models.metrics import AgentMetrics, ChatMetrics
-from crm.models.numbers import LimitAction, NumberStatus, Provider, WhatsappNumber
+from crm.models.numbers import LimitAction, NumberPace, NumberStatus, Provider, WhatsappNumber
 from crm.models.queues import OverflowAction, Queue, RoutingRule, RuleAction
 from crm.models.quick_replies import QuickReply
 from crm.models.schedule import ScheduledRun
@@ -107,6 +107,7 @@ __all__ = [
     "MessageStatus",
     "MessageType",
     "NodeType",
+    "NumberPace",
     "NumberStatus",
     "OverflowAction",
     "PendingReason",

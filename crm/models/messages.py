@@ -250,6 +250,10 @@ class QueuedMessage(db.Model):
     processing_started_at: Mapped[datetime | None] = mapped_column(Timestamp)
     processing_completed_at: Mapped[datetime | None] = mapped_column(Timestamp)
     attempts: Mapped[int] = mapped_column(server_default=text("0"))
+    # Tries that count against `messages.max_retries` (transport, 5xx), and refusals in a row for
+    # too many messages to one person: each has a back-off of its own.
+    retries: Mapped[int] = mapped_column(server_default=text("0"))
+    pair_retries: Mapped[int] = mapped_column(server_default=text("0"))
     lease_until: Mapped[datetime | None] = mapped_column(Timestamp)
     owner: Mapped[UUID | None]
     # Set just before the body may reach the provider: from here on, no answer means "uncertain".

@@ -98,3 +98,21 @@ class WhatsappNumber(db.Model):
     deleted_at: Mapped[datetime | None] = mapped_column(Timestamp)
 
     campaign_links: Mapped[list[CampaignNumber]] = relationship(back_populates="whatsapp_number")
+
+
+class NumberPace(db.Model):
+    """How fast a number may send now, for all delivery workers together.
+
+    A table of its own, because it changes with every send and `whatsapp_numbers` is read by all.
+    """
+
+    __tablename__ = "number_pace"
+
+    whatsapp_number_id: Mapped[int] = mapped_column(
+        ForeignKey("whatsapp_numbers.id", ondelete="CASCADE"), primary_key=True
+    )
+    # When the bucket is full again; each send moves it on, a rate refusal pushes it away.
+    free_at: Mapped[datetime] = mapped_column(Timestamp, server_default=NOW)
+    # The provider refuses the number: nothing leaves before, then one message tries.
+    held_until: Mapped[datetime | None] = mapped_column(Timestamp)
+    hold_tries: Mapped[int] = mapped_column(server_default=text("0"))
