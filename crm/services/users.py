@@ -1,10 +1,11 @@
 """People: who they are when they sign in."""
 
-from sqlalchemy import func, select, update
+from sqlalchemy import ColumnElement, func, select, update
 
 from crm.db import db
 from crm.errors import Invalid
 from crm.lib import passwords
+from crm.lib.text import clean
 from crm.models import User, UserStatus
 
 
@@ -37,14 +38,15 @@ def record_failed_login(email: str) -> None:
     """Count a refusal on the account, if there is one; the refusal itself was rolled back."""
     db.session.execute(
         update(User)
-        .where(func.lower(User.email) == email.strip().lower(), User.deleted_at.is_(None))
+        .where(has_email(email))
         .values(failed_login_attempts=User.failed_login_attempts + 1)
     )
 
 
 def find_by_email(email: str) -> User | None:
-    return db.session.scalar(
-        select(User).where(
-            func.lower(User.email) == email.strip().lower(), User.deleted_at.is_(None)
-        )
-    )
+    return db.session.scalar(select(User).where(has_email(email)))
+
+
+def has_email(email: str) -> ColumnElement[bool]:
+    """The SQL criterion on User; case and surrounding blanks do not count."""
+    return (func.lower(User.email) == clean(email).strip().lower()) & User.deleted_at.is_(None)
