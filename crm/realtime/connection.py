@@ -6,8 +6,7 @@ import itertools
 import threading
 import time
 from collections import deque
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from simple_websocket import ConnectionClosed
 
@@ -34,8 +33,7 @@ TOO_SLOW = 4413
 _numbers = itertools.count(1)
 
 
-@dataclass(frozen=True)
-class Variant:
+class Variant(NamedTuple):
     """What a fragment's text depends on; one rendering serves everybody of a variant."""
 
     locale: str
@@ -51,10 +49,9 @@ class Connection:
         self.id = next(_numbers)
         self.ws = ws
         self.wire = wire
-        self.scope = scope
         self.session_id = session_id
-        self.rights = rights
         self.locale = locale
+        self.grant(scope, rights)
         self.chat_id: int | None = None
         self.visible = True
         self.opened_at = time.monotonic()
@@ -73,9 +70,11 @@ class Connection:
     def user_id(self) -> int:
         return self.scope.user_id
 
-    @property
-    def variant(self) -> Variant:
-        return Variant(self.locale, self.scope.can("clients.view_phone"))
+    def grant(self, scope: Scope, rights: str) -> None:
+        """Look with these rights from now on; `rights` is their fingerprint."""
+        self.rights = rights
+        self.variant = Variant(self.locale, scope.can("clients.view_phone"))
+        self.scope = scope
 
     def push(self, frame: bytes) -> None:
         """Queue one frame; a reader who is too far behind is cut off instead."""

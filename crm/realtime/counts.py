@@ -52,17 +52,22 @@ class CountBook:
             return Counts(own.all, seen.unassigned, seen.all, own.unread)
         inside = _total(self.campaigns[c] for c in scope.campaign_ids if c in self.campaigns)
         foreign = _total(
-            chats for campaign, chats in self.own[scope.user_id].items()
+            chats
+            for campaign, chats in self.own[scope.user_id].items()
             if campaign not in scope.campaign_ids
         )
         if scope.can("chats.read_all"):
             return Counts(
-                own.all, inside.unassigned + foreign.unassigned, inside.all + foreign.all, own.unread
+                own.all,
+                inside.unassigned + foreign.unassigned,
+                inside.all + foreign.all,
+                own.unread,
             )
         if scope.can("chats.read_queue"):
             # Offered chats that wait are in both sums; they count once.
             offered = _total(
-                chats for campaign, chats in self.own[scope.user_id].items()
+                chats
+                for campaign, chats in self.own[scope.user_id].items()
                 if campaign in scope.campaign_ids
             )
             return Counts(
@@ -92,7 +97,7 @@ def count_open_chats() -> CountBook:
             unread=int(unread),
         )
         book.campaigns[campaign_id].add(part)
-        for user_id in {assigned, offered} - {None}:
+        for user_id in {user_id for user_id in (assigned, offered) if user_id is not None}:
             book.own[user_id][campaign_id].add(part)
     return book
 

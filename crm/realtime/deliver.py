@@ -28,9 +28,11 @@ from crm.events import (
 from crm.permissions import Scope
 from crm.realtime import render
 from crm.realtime.access import Placement, find_placements
-from crm.realtime.connection import Connection
+from crm.realtime.connection import Connection, Variant
+from crm.realtime.counts import as_data, count_open_chats
 from crm.realtime.pending import Pending
 from crm.realtime.wire import encode_frame, event_frame
+from crm.services.inbox import Counts
 
 if TYPE_CHECKING:
     from crm.realtime.hub import Hub
@@ -39,12 +41,10 @@ log = structlog.get_logger(__name__)
 
 # A row is sent at once and then at most this often; a burst of messages is one row.
 ROW_SPACING = 0.05
-# Counts cost a query for each page that asks: they follow within this time.
+# Counts cost one query over all open chats: they follow within this time.
 COUNTS_SPACING = 1.0
 BATCH = 100
 BACKLOG = 5_000
-# How many chats' last known placement is kept, to know who has just lost sight of one.
-PLACES = 20_000
 
 
 class Key(NamedTuple):
@@ -56,6 +56,7 @@ class Key(NamedTuple):
 
 
 Audiences = frozenset[Audience]
+ByVariant = dict[Variant, list[Connection]]
 
 
 class Deliverer:
@@ -66,7 +67,7 @@ class Deliverer:
         self._pending: Pending[Key, Audiences] = Pending(
             merge=lambda old, new: old | new, limit=BACKLOG
         )
-        self._places: dict[int, Placement] = {}
+        self._told: dict[int, Counts] = {}
         self._stopped = threading.Event()
 
     def stop(self) -> None:
@@ -94,9 +95,6 @@ class Deliverer:
 
     def tidy(self) -> None:
         self._pending.forget_before(time.monotonic() - 10)
-        if len(self._places) > PLACES:
-            for chat_id in list(self._places)[: len(self._places) - PLACES // 2]:
-                del self._places[chat_id]
 
     def run(self) -> None:
         while not self._stopped.is_set():
@@ -125,101 +123,51 @@ class Deliverer:
         places = find_placements(
             key.chat_id for keys in work.values() for key in keys if key.chat_id
         )
-        audience = Seers(connections, places)
-        self._send_bubbles("bubble", list(work["bubble"]), audience)
-        self._send_bubbles("ticks", list(work["ticks"]), audience)
-        self._send_rows(work["row"], audience)
+        seers = Seers(connections, places)
+        self._send_bubbles("bubble", list(work["bubble"]), seers)
+        self._send_bubbles("ticks", list(work["ticks"]), seers)
+        self._send_rows(work["row"], seers)
         self._send_agents(work["agent"], connections)
         if work["counts"]:
-            self._send_counts(work["counts"], connections)
+            self._send_counts(connections)
 
     def _send_rows(self, rows: dict[Key, Audiences], seers: Seers) -> None:
-        receivers = {key.chat_id: seers.of(key.chat_id) for key in rows}
-        wanted = {
-            (chat_id, connection.variant)
-            for chat_id, connections in receivers.items()
-            for connection in connections
-        }
-        html = render.render_rows(wanted)
-        for key, audiences in rows.items():
-            chat_id = key.chat_id
+        seen = {key.chat_id: seers.of(key.chat_id) for key in rows}
+        html = render.render_rows(wanted(seen))
+        for chat_id, by_variant in seen.items():
             place = seers.places.get(chat_id)
-            frames = {
-                variant: encode_frame(
-                    {
-                        "type": "html",
-                        "kind": "row",
-                        "chat_id": chat_id,
-                        "version": place.version if place else 0,
-                        "html": text,
-                    }
-                )
-                for (of_chat, variant), text in html.items()
-                if of_chat == chat_id
-            }
-            for connection in receivers[chat_id]:
-                if connection.variant in frames:
-                    connection.push(frames[connection.variant])
-            self._send_gone(chat_id, audiences, seers)
+            envelope = {"kind": "row", "chat_id": chat_id, "version": place.version if place else 0}
+            push_html(chat_id, by_variant, html, envelope)
+        for key, audiences in rows.items():
+            self._send_gone(key.chat_id, audiences, seers)
 
     def _send_gone(self, chat_id: int, audiences: Audiences, seers: Seers) -> None:
-        """Tell those who could see the chat and no longer can to drop its row.
-
-        Who could: by its placement when last sent from here, or by what the event says.
-        """
-        before, now = self._places.get(chat_id), seers.places.get(chat_id)
-        if now is not None:
-            self._places[chat_id] = now
-        else:
-            self._places.pop(chat_id, None)
+        """Tell those who could see the chat before, by the event, and cannot now, to drop it."""
+        now = seers.places.get(chat_id)
         frame = event_frame("gone", chat_id=chat_id)
         for connection in seers.connections:
             scope = connection.scope
             if now is not None and now.visible_to(scope):
                 continue
-            could = before is not None and before.visible_to(scope)
-            if could or any(may_see(scope, audience) for audience in audiences):
+            if any(may_see(scope, audience) for audience in audiences):
                 if connection.chat_id == chat_id:
                     connection.chat_id = None
                 connection.push(frame)
-        if before != now and not same_place(before, now):
-            campaigns = frozenset(
-                Audience(campaign_id=place.campaign_id, agent_ids=place.agent_ids, waiting=True)
-                for place in (before, now)
-                if place is not None
-            )
-            self._pending.put(Key("counts"), campaigns | audiences, spacing=COUNTS_SPACING)
+        self._pending.put(Key("counts"), frozenset(), spacing=COUNTS_SPACING)
 
     def _send_bubbles(self, kind: str, keys: list[Key], seers: Seers) -> None:
         """Bubbles and ticks go only to the pages that show this chat."""
-        receivers = {
-            key: [c for c in seers.of(key.chat_id) if c.chat_id == key.chat_id] for key in keys
-        }
-        wanted = {
-            (key.id, connection.variant)
-            for key, connections in receivers.items()
-            for connection in connections
-        }
-        html = render.render_bubbles(wanted) if kind == "bubble" else render.render_ticks(wanted)
-        for key, connections in receivers.items():
+        seen = {key.id: seers.of(key.chat_id, open_only=True) for key in keys}
+        html = render.render_bubbles(wanted(seen))
+        for key in keys:
             place = seers.places.get(key.chat_id)
-            frames: dict[str, bytes] = {}
-            for connection in connections:
-                text = html.get((key.id, connection.variant))
-                if text is None or place is None:
-                    continue
-                if text not in frames:
-                    frames[text] = encode_frame(
-                        {
-                            "type": "html",
-                            "kind": kind,
-                            "chat_id": key.chat_id,
-                            "message_id": key.id,
-                            "version": place.version,
-                            "html": text,
-                        }
-                    )
-                connection.push(frames[text])
+            envelope = {
+                "kind": kind,
+                "chat_id": key.chat_id,
+                "message_id": key.id,
+                "version": place.version if place else 0,
+            }
+            push_html(key.id, seen[key.id], html, envelope)
 
     def _send_agents(self, keys: dict[Key, Audiences], connections: list[Connection]) -> None:
         """An agent's status: to themselves, to whom the event names, to who steers agents."""
@@ -235,12 +183,20 @@ class Deliverer:
                 if steers or scope.user_id == key.id or scope.user_id in named:
                     connection.push(frame)
 
-    def _send_counts(self, keys: dict[Key, Audiences], connections: list[Connection]) -> None:
-        audiences = frozenset().union(*keys.values())
-        frame = event_frame("counts")
+    def _send_counts(self, connections: list[Connection]) -> None:
+        """The tabs' numbers, to each person for whom they have moved."""
+        book = count_open_chats()
+        told: dict[int, Counts] = {}
+        frames: dict[int, bytes] = {}
         for connection in connections:
-            if any(may_see(connection.scope, audience) for audience in audiences):
-                connection.push(frame)
+            user_id = connection.user_id
+            if user_id not in told:
+                told[user_id] = book.counts_for(connection.scope)
+                if told[user_id] != self._told.get(user_id):
+                    frames[user_id] = event_frame("counts", counts=as_data(told[user_id]))
+            if user_id in frames:
+                connection.push(frames[user_id])
+        self._told = told
 
 
 class Seers:
@@ -251,28 +207,38 @@ class Seers:
         self.places = places
         self._of: dict[int, list[Connection]] = {}
 
-    def of(self, chat_id: int) -> list[Connection]:
+    def of(self, chat_id: int, *, open_only: bool = False) -> ByVariant:
+        """The sockets that may see this chat; with `open_only` those that show it."""
         if chat_id not in self._of:
             place = self.places.get(chat_id)
-            if place is None:
-                self._of[chat_id] = []
-            else:
-                self._of[chat_id] = [c for c in self.connections if place.visible_to(c.scope)]
-        return self._of[chat_id]
+            self._of[chat_id] = (
+                [c for c in self.connections if place.visible_to(c.scope)] if place else []
+            )
+        by_variant: ByVariant = defaultdict(list)
+        for connection in self._of[chat_id]:
+            if not open_only or connection.chat_id == chat_id:
+                by_variant[connection.variant].append(connection)
+        return by_variant
+
+
+def wanted(seen: dict[int, ByVariant]) -> list[tuple[int, Variant]]:
+    """What has to be rendered: each thing once per variant that looks at it."""
+    return [(number, variant) for number, by_variant in seen.items() for variant in by_variant]
+
+
+def push_html(
+    number: int, by_variant: ByVariant, html: render.Fragments, envelope: dict[str, object]
+) -> None:
+    """Send a thing's fragments; the frame is made once per variant, whoever reads it."""
+    for variant, connections in by_variant.items():
+        text = html.get((number, variant))
+        if text is not None:
+            frame = encode_frame({"type": "html", **envelope, "html": text})
+            for connection in connections:
+                connection.push(frame)
 
 
 def may_see(scope: Scope, audience: Audience) -> bool:
     return scope.user_id in audience.user_ids or scope.sees_chat(
         campaign_id=audience.campaign_id, agent_ids=audience.agent_ids, waiting=audience.waiting
-    )
-
-
-def same_place(one: Placement | None, other: Placement | None) -> bool:
-    """Whether nobody's counts moved: same campaign, same owner, waiting as before."""
-    if one is None or other is None:
-        return one is other
-    return (one.campaign_id, one.agent_ids, one.waiting) == (
-        other.campaign_id,
-        other.agent_ids,
-        other.waiting,
     )

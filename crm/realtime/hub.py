@@ -8,6 +8,7 @@ process that forks or serves none pays nothing; under gevent they are greenlets.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
@@ -55,8 +56,9 @@ class Hub:
                 connection.end(RESTART, "restarting")
                 return
             self._connections[connection.id] = connection
-            own = [other for other in self._connections.values()
-                   if other.user_id == connection.user_id]
+            own = [
+                other for other in self._connections.values() if other.user_id == connection.user_id
+            ]
             self._start()
         for other in own[: max(0, len(own) - SOCKETS_PER_USER)]:
             other.end(TOO_MANY, "too many pages")
@@ -119,7 +121,17 @@ class Hub:
         self.tell_all("resync")
 
 
-
 def start_thread(body: Callable[[], None]) -> None:
+    """Run `body` beside the sockets, again if it fails: without it the screens stand still."""
     name = f"live-{body.__self__.__class__.__name__.lower()}"  # type: ignore[attr-defined]
-    threading.Thread(target=body, name=name, daemon=True).start()
+
+    def run() -> None:
+        while True:
+            try:
+                body()
+                return
+            except Exception:
+                log.exception("live_thread_failed", thread=name)
+                time.sleep(1.0)
+
+    threading.Thread(target=run, name=name, daemon=True).start()

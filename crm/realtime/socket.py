@@ -69,7 +69,9 @@ def hub_of(app: Flask) -> Hub:
 def admit() -> ResponseReturnValue | None:
     """Origin, then session: before the upgrade, and before anything is asked of the database."""
     if not is_own_origin(request.headers.get("Origin")):
-        log.warning("socket_refused", why="origin", origin=(request.headers.get("Origin") or "")[:200])
+        log.warning(
+            "socket_refused", why="origin", origin=(request.headers.get("Origin") or "")[:200]
+        )
         return {"error": "foreign_origin"}, 403
     if not current_user.is_authenticated:
         log.info("socket_refused", why="session")
@@ -135,7 +137,7 @@ def live(ws: Any) -> None:
 
 
 # Whoever is signed in may open a socket; each message below asks for more where it gives more.
-live.access = ()  # type: ignore[attr-defined]
+live.access = ()
 
 
 def let_go_of_request() -> None:

@@ -60,7 +60,7 @@ class Watch:
             self._step("tidy", 60, self.hub.deliverer.tidy)
 
     def _step(self, name: str, every: float, work: Callable[[], None]) -> None:
-        """Run one duty when it is due; a failure (the database is away) is tried again next time."""
+        """Run one duty when it is due; one that fails (database away) is tried again next time."""
         now = time.monotonic()
         if self._stopped or now < self._due.get(name, 0):
             return
@@ -93,8 +93,7 @@ class Watch:
         for user_id, theirs in changed.items():
             scope = access.load_scope(user_id)
             for connection in theirs:
-                connection.scope = scope
-                connection.rights = rights[user_id]
+                connection.grant(scope, rights[user_id])
                 connection.push(event_frame("resync"))
             log.info("rights_changed", user_id=user_id, sockets=len(theirs))
 

@@ -1,0 +1,195 @@
+"""Real servers and real websocket clients for the tests of the live screen."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import websocket
+from flask import Flask
+from werkzeug.serving import make_server
+
+from crm import create_app
+from crm.config import Config
+from crm.db import atomic
+from crm.models import User
+from crm.realtime.socket import hub_of
+from crm.services import sessions
+
+ROOT = Path(__file__).parents[2]
+# Longest wait for something that should come; tests never assert how long it took.
+PATIENCE = 10.0
+
+
+class Page:
+    """A browser page's socket, as far as the server can tell."""
+
+    def __init__(
+        self, address: str, token: str | None, *, origin: str | None = "", headers: Any = None
+    ) -> None:
+        """`origin` "" means the server's own; None sends none at all."""
+        self.ws = websocket.WebSocket()
+        self.ws.settimeout(PATIENCE)
+        self.seen: list[dict[str, Any]] = []
+        self.ws.connect(
+            f"ws://{address}/socket",
+            origin=f"http://{address}" if origin == "" else origin,
+            suppress_origin=origin is None,
+            header=[*([f"Cookie: sid={token}"] if token else []), *(headers or [])],
+        )
+
+    def say(self, **message: Any) -> None:
+        self.ws.send(json.dumps(message))
+
+    def open(self, chat_id: int) -> dict[str, Any]:
+        """Show a chat; returns the server's answer."""
+        self.say(type="open", chat_id=chat_id)
+        return self.wait_for(lambda m: m.get("chat_id") == chat_id and m["type"] != "html")
+
+    def read(self, timeout: float = PATIENCE) -> dict[str, Any] | None:
+        """The next message; None if none comes. Raises when the server has closed."""
+        self.ws.settimeout(timeout)
+        try:
+            text = self.ws.recv()
+        except websocket.WebSocketTimeoutException:
+            return None
+        if not text:
+            raise websocket.WebSocketConnectionClosedException("closed")
+        message = json.loads(text)
+        if message["type"] == "ping":
+            self.say(type="pong")
+        self.seen.append(message)
+        return message
+
+    def wait_for(self, wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        deadline = time.monotonic() + PATIENCE
+        while (left := deadline - time.monotonic()) > 0:
+            message = self.read(left)
+            if message is not None and wanted(message):
+                return message
+        raise AssertionError(f"it did not come; seen: {self.seen}")
+
+    def wait_for_kind(self, kind: str) -> dict[str, Any]:
+        """A fragment of this kind, or an event of this name."""
+        return self.wait_for(lambda m: kind in (m.get("kind"), m.get("name")))
+
+    def read_all(self, *, quiet: float = 0.7) -> list[dict[str, Any]]:
+        """Everything until nothing has come for `quiet` seconds."""
+        found = []
+        while (message := self.read(quiet)) is not None:
+            found.append(message)
+        return found
+
+    def wait_closed(self, patience: float = PATIENCE) -> int:
+        """The code with which the server closes; 1006 for a cut without a word."""
+        self.ws.settimeout(patience)
+        while True:
+            try:
+                opcode, data = self.ws.recv_data()
+            except (websocket.WebSocketConnectionClosedException, ConnectionError):
+                return 1006
+            if opcode == websocket.ABNF.OPCODE_CLOSE:
+                return int.from_bytes(data[:2], "big")
+
+    def close(self) -> None:
+        with contextlib.suppress(Exception):
+            self.ws.close(timeout=0)
+
+
+class Server:
+    """Where pages connect; remembers them so that they end with the test."""
+
+    def __init__(self, address: str, app: Flask) -> None:
+        self.address = address
+        self.app = app
+        self.pages: list[Page] = []
+
+    def page(self, token: str | None, **options: Any) -> Page:
+        page = Page(self.address, token, **options)
+        self.pages.append(page)
+        return page
+
+    def page_of(self, user: User, **options: Any) -> Page:
+        return self.page(token_of(user), **options)
+
+
+@contextlib.contextmanager
+def threaded_server(app: Flask, **settings: Any) -> Iterator[Server]:
+    """The development server in a thread of this process, with an application of its own.
+
+    The hub lives as long as its application: a new one for each test keeps their sockets apart.
+    """
+    config: Config = dataclasses.replace(app.config["CRM"], **settings)
+    own = create_app(config)
+    http = make_server("127.0.0.1", 0, own, threaded=True)
+    http.daemon_threads = True
+    thread = threading.Thread(target=http.serve_forever, daemon=True)
+    thread.start()
+    server = Server(f"127.0.0.1:{http.server_port}", own)
+    try:
+        yield server
+    finally:
+        hub_of(own).close_all()
+        for page in server.pages:
+            page.close()
+        http.shutdown()
+        thread.join()
+        http.server_close()
+
+
+@contextlib.contextmanager
+def gunicorn_server(
+    app: Flask, environment: dict[str, str], *, port: int | None = None, **settings: str
+) -> Iterator[tuple[Server, subprocess.Popen[bytes]]]:
+    """The production server (gevent) as a process of its own."""
+    port = port or free_port()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "gunicorn", "-c", "gunicorn.conf.py", "wsgi:app"],
+        cwd=ROOT,
+        env={**os.environ, **environment, "PORT": str(port), "WEB_CONCURRENCY": "1", **settings},
+    )
+    server = Server(f"127.0.0.1:{port}", app)
+    try:
+        wait_until(lambda: is_listening(port))
+        yield server, process
+    finally:
+        for page in server.pages:
+            page.close()
+        process.kill()
+        process.wait()
+
+
+def token_of(user: User) -> str:
+    """A sign-in session of this person; the token for its cookie."""
+    with atomic():
+        return sessions.open_session(user, device="test", address="", absolute_seconds=3600)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def is_listening(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.settimeout(0.2)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def wait_until(is_so: Callable[[], bool], *, patience: float = 20.0) -> None:
+    deadline = time.monotonic() + patience
+    while not is_so():
+        if time.monotonic() > deadline:
+            raise AssertionError("it did not become so")
+        time.sleep(0.02)
