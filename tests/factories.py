@@ -235,7 +235,7 @@ def make_chat(
 def make_message(chat: Chat, *, content: str = "Hola", **fields: Any) -> Message:
     """A text of the customer, or with `direction="outbound"` one of ours.
 
-    The chat's counters follow. Each message stands after the one before, whatever the clock's grain.
+    The chat's counters follow. Each message stands after the one before it, whatever the clock.
     """
     n = next(_numbers)
     direction = Direction(fields.setdefault("direction", Direction.INBOUND))
