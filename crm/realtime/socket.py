@@ -103,7 +103,6 @@ def is_own_origin(origin: str | None) -> bool:
     return origin.lower() == f"{scheme}://{expected.netloc}".lower()
 
 
-@sock.route("/socket", bp=blueprint)
 def live(ws: Any) -> None:
     """One page's socket, from the upgrade to its end."""
     guest: Guest = g.guest
@@ -137,7 +136,9 @@ def live(ws: Any) -> None:
 
 
 # Whoever is signed in may open a socket; each message below asks for more where it gives more.
-live.access = ()
+live.access = ()  # type: ignore[attr-defined]
+# Not as a decorator: flask-sock's returns None, and would take the name from us.
+sock.route("/socket", bp=blueprint)(live)
 
 
 def let_go_of_request() -> None:
