@@ -272,20 +272,6 @@ def create_numbers_and_templates() -> None:
     op.create_table(
         "number_pace",
         sa.Column("whatsapp_number_id", sa.Integer, nullable=False),
-        sa.Column("free_at", TIMESTAMP, server_default=sa.text("'-infinity'"), nullable=False),
-        sa.Column("held_until", TIMESTAMP),
-        sa.Column("hold_tries", sa.Integer, server_default=sa.text("0"), nullable=False),
-        sa.PrimaryKeyConstraint("whatsapp_number_id", name=op.f("pk_number_pace")),
-        sa.ForeignKeyConstraint(
-            ["whatsapp_number_id"],
-            ["whatsapp_numbers.id"],
-            name=op.f("fk_number_pace_whatsapp_number_id_whatsapp_numbers"),
-            ondelete="CASCADE",
-        ),
-    )
-    op.create_table(
-        "number_pace",
-        sa.Column("whatsapp_number_id", sa.Integer, nullable=False),
         sa.Column("free_at", TIMESTAMP, server_default=NOW, nullable=False),
         sa.Column("held_until", TIMESTAMP),
         sa.Column("hold_tries", sa.Integer, server_default=sa.text("0"), nullable=False),
