@@ -72,6 +72,19 @@ def atomic() -> Iterator[None]:
         _run_after_commit(callback)
 
 
+@contextmanager
+def savepoint() -> Iterator[None]:
+    """A part of the transaction that may fail alone: its rows and its callbacks are undone."""
+    callbacks = db.session().info["on_commit"]
+    mark = len(callbacks)
+    try:
+        with db.session.begin_nested():
+            yield
+    except BaseException:
+        del callbacks[mark:]
+        raise
+
+
 def on_commit(callback: Callable[[], Any]) -> None:
     """Run `callback` once the current transaction is committed; never if it is not."""
     info = db.session().info

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from crm.lib.clock import from_unix
+from crm.lib.text import clean
 from crm.providers.base import Event, InboundMessage, Other, Problem, Receipt, ReceiptError, Sender
 from crm.providers.meta.kinds import read_kind
 
@@ -57,8 +58,6 @@ KNOWN_FIELDS = frozenset(
     }
 )
 USER_ID = re.compile(r"[A-Z]{2}\.(?:ENT\.)?[A-Za-z0-9]{1,128}")
-# What a cleaned text may not hold: NUL, and halves of surrogate pairs.
-UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 def verify_signature(raw: bytes, header: str | None, secrets: Iterable[str]) -> str | None:
@@ -119,17 +118,12 @@ def _clean(value: Any, *, depth: int) -> Any:
     if depth > MAX_DEPTH:
         raise ValueError("nested too deeply")
     if isinstance(value, str):
-        return clean_text(value)
+        return clean(value)
     if isinstance(value, dict):
-        return {clean_text(key): _clean(item, depth=depth + 1) for key, item in value.items()}
+        return {clean(key): _clean(item, depth=depth + 1) for key, item in value.items()}
     if isinstance(value, list):
         return [_clean(item, depth=depth + 1) for item in value]
     return value
-
-
-def clean_text(text: str) -> str:
-    """Without NUL; lone surrogates become the replacement character."""
-    return UNSTORABLE.sub(lambda found: "" if found[0] == "\x00" else "\ufffd", text)
 
 
 def _entries(body: dict[str, Any]) -> Iterator[Event]:
@@ -244,7 +238,7 @@ class _Reader:
         profile = profile if isinstance(profile, dict) else {}
         return Sender(
             wa_id=_digits(contact_wa_id or wa_id),
-            other_wa_id=_digits(wa_id) if contact_wa_id and wa_id != contact_wa_id else None,
+            other_wa_id=_same_number(_digits(wa_id), _digits(contact_wa_id)),
             user_id=user_id or _text(contact.get("user_id")),
             parent_user_id=_text(message.get("from_parent_user_id"))
             or _text(contact.get("parent_user_id")),
@@ -291,6 +285,17 @@ def _digits(wa_id: str | None) -> str | None:
         return None
     bare = re.sub(r"[\s()+.-]", "", wa_id)
     return (bare if bare.isdigit() else wa_id)[:MAX_ID]
+
+
+def _same_number(one: str | None, other: str | None) -> str | None:
+    """`one`, where it is another way to write the number `other`; None otherwise.
+
+    Brazil's ninth digit, Mexico's 521 and Argentina's 549 change the front; the last eight digits
+    stay. Two unrelated ids together are an error of somebody's, and must not join two people.
+    """
+    if not one or not other or one == other or not (one + other).isdigit():
+        return None
+    return one if one[-8:] == other[-8:] and one[:2] == other[:2] else None
 
 
 def _text(value: Any) -> str | None:

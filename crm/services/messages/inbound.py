@@ -1,0 +1,329 @@
+"""The way in: what providers posted becomes clients, chats, messages and ticks.
+
+`receive` takes a set of POSTs and writes all of it with a handful of statements, whatever the
+number of messages; the door runs it in one transaction. If anything in the set is refused,
+`receive_singly` does the same again event by event under savepoints: the good ones are stored, the
+broken one stays in the ledger. Both may be repeated with the same bodies: a message is known by its
+provider's id, and what is stored already changes nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import structlog
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from crm.db import RETRYABLE_SQLSTATES, db, on_commit, savepoint
+from crm.doorbell import ring_on_commit
+from crm.events import Audience, ChatChanged, MessageAdded, publish_all
+from crm.events import Event as LiveEvent
+from crm.providers.base import Event, InboundMessage, Receipt
+from crm.services.messages.ledger import Post, write_ledger
+from crm.services.messages.receipts import apply_receipts
+from crm.services.messages.senders import claim_clients
+from crm.services.messages.threads import Entry, Number, place
+
+log = structlog.get_logger(__name__)
+
+# Errors that say "not now" instead of "not this": the provider shall come again.
+PASSING_SQLSTATES = RETRYABLE_SQLSTATES | {"55P03", "57014", "53100", "53200", "53300"}
+# A chat in one of these waits for somebody to decide whose it is.
+UNDECIDED = frozenset({"new", "pending"})
+# A reaction is seen on its message, a system event as a line: neither counts as a message.
+UNCOUNTED = frozenset({"reaction", "system"})
+
+NUMBERS = text("""
+    SELECT DISTINCT ON (n.id) n.id, n.meta_phone_number_id, c.id AS campaign_id
+    FROM whatsapp_numbers n
+    LEFT JOIN campaign_numbers l ON l.whatsapp_number_id = n.id
+    LEFT JOIN campaigns c
+           ON c.id = l.campaign_id AND c.status IN ('active', 'paused') AND c.deleted_at IS NULL
+    WHERE n.meta_phone_number_id = ANY(CAST(:ids AS text[])) AND n.deleted_at IS NULL
+    ORDER BY n.id, c.id IS NULL, c.status = 'active' DESC, l.priority DESC, c.id
+""")
+
+STORED = text("""
+    SELECT whatsapp_message_id FROM messages
+    WHERE whatsapp_message_id = ANY(CAST(:ids AS text[]))
+""")
+
+QUEUE_UP = text("SELECT pg_advisory_xact_lock(hashtextextended(:key, 0))")
+
+# Everything at once: the messages that are new, what they change about their chats, and about
+# their clients. Chats and clients are locked by this transaction, so that nothing moves meanwhile.
+# The place in the thread is the provider's time, never a time to come.
+STORE = text("""
+    WITH given AS (
+        SELECT r.*, LEAST(r.sent_at, clock_timestamp()) AS place
+        FROM jsonb_to_recordset(CAST(:rows AS jsonb))
+             AS r(n int, chat_id int, client_id int, number_id int, kind text, content text,
+                  mime text, metadata jsonb, wamid text, stamp bigint, sent_at timestamptz,
+                  counts boolean, calls boolean, renews boolean, first_name text, speaks boolean)
+    ), stored AS (
+        INSERT INTO messages (chat_id, client_id, whatsapp_number_id, direction, message_type,
+                              content, media_mime_type, metadata, whatsapp_message_id,
+                              whatsapp_timestamp, status, sent_at, delivered_at, read_at, position)
+        SELECT chat_id, client_id, number_id, 'inbound', kind, content, mime, metadata, wamid,
+               stamp, 'delivered', place, now(), CASE WHEN NOT calls THEN now() END, place
+        FROM given ORDER BY n
+        ON CONFLICT (whatsapp_message_id) DO NOTHING
+        RETURNING id, whatsapp_message_id
+    ), added AS (
+        SELECT given.*, stored.id AS message_id
+        FROM stored JOIN given ON given.wamid = stored.whatsapp_message_id
+    ), per_chat AS (
+        SELECT chat_id,
+               count(*) FILTER (WHERE counts) AS counted,
+               count(*) FILTER (WHERE calls) AS called,
+               max(place) FILTER (WHERE counts) AS last_at,
+               (array_agg(message_id ORDER BY place DESC, message_id DESC)
+                   FILTER (WHERE counts))[1] AS last_id,
+               min(place) FILTER (WHERE calls) AS waits_since,
+               max(place) FILTER (WHERE renews) AS inbound_at
+        FROM added GROUP BY chat_id
+    ), chats_moved AS (
+        UPDATE chats SET
+            message_count = message_count + p.counted,
+            unread_count = unread_count + p.called,
+            last_message_id = CASE
+                WHEN p.last_at >= COALESCE(last_message_at, '-infinity') THEN p.last_id
+                ELSE last_message_id END,
+            last_message_at = GREATEST(last_message_at, p.last_at),
+            last_inbound_at = GREATEST(last_inbound_at, p.inbound_at),
+            waiting_since = LEAST(waiting_since, p.waits_since),
+            version = version + 1,
+            updated_at = now()
+        FROM per_chat p WHERE chats.id = p.chat_id
+    ), per_client AS (
+        SELECT client_id, max(place) FILTER (WHERE renews) AS last_at, bool_or(speaks) AS speaks,
+               min(first_name) AS first_name
+        FROM added GROUP BY client_id
+    ), clients_moved AS (
+        UPDATE clients SET
+            last_contact_at = GREATEST(last_contact_at, p.last_at),
+            first_name = COALESCE(NULLIF(clients.first_name, ''), p.first_name),
+            deleted_at = CASE WHEN p.speaks THEN NULL ELSE deleted_at END,
+            updated_at = now()
+        FROM per_client p WHERE clients.id = p.client_id
+    )
+    SELECT wamid, message_id FROM added ORDER BY message_id
+""")
+
+
+def receive(posts: Sequence[Post]) -> None:
+    """Store every event of `posts` and their ledger rows. Call it inside one `atomic()`.
+
+    Raises what the database raises; nothing is stored then, and `receive_singly` is the next step.
+    """
+    numbers = _begin(posts)
+    messages: list[tuple[Post, InboundMessage]] = []
+    receipts: list[Receipt] = []
+    for post in posts:
+        for event in post.events:
+            if not _has_number(post, event, numbers):
+                continue
+            if isinstance(event, InboundMessage):
+                messages.append((post, event))
+            elif isinstance(event, Receipt):
+                receipts.append(event)
+    if messages:
+        store_messages(messages, numbers)
+    if receipts:
+        apply_receipts(receipts)
+    write_ledger(posts)
+
+
+def receive_singly(posts: Sequence[Post]) -> list[Exception | None]:
+    """The same, event by event, so that one bad event harms no other. Call it inside `atomic()`.
+
+    Returns for each POST None, or the error for which its provider shall come again (a lock that
+    did not come free); nothing of that POST is stored then.
+    """
+    numbers = _begin(posts)
+    failures: list[Exception | None] = []
+    for post in posts:
+        try:
+            with savepoint():
+                store_events(post, numbers)
+                write_ledger([post])
+            failures.append(None)
+        except DBAPIError as error:
+            if not is_passing(error):
+                raise
+            failures.append(error)
+    return failures
+
+
+def store_events(post: Post, numbers: dict[str, Number]) -> None:
+    """Every event of one POST by itself; what is refused is noted on it. Passing errors rise."""
+    for event in post.events:
+        if _has_number(post, event, numbers) and isinstance(event, InboundMessage | Receipt):
+            _store_alone(post, event, numbers)
+
+
+def _begin(posts: Sequence[Post]) -> dict[str, Number]:
+    """A repeated unit starts from nothing: what was noted before was rolled back."""
+    for post in posts:
+        post.problems.clear()
+        post.number_id = None
+    return find_numbers(event for post in posts for event in post.events)
+
+
+def find_numbers(events: Iterable[Event]) -> dict[str, Number]:
+    """Our numbers among those that the events name, by the provider's id.
+
+    New chats go to the active campaign of highest priority, then lowest id; a paused one takes them
+    where no other does, and lets them wait.
+    """
+    ids = sorted({event.phone_number_id for event in events if event.phone_number_id})
+    if not ids:
+        return {}
+    rows = db.session.execute(NUMBERS, {"ids": ids})
+    return {
+        row.meta_phone_number_id: Number(row.id, row.meta_phone_number_id, row.campaign_id)
+        for row in rows
+    }
+
+
+def store_messages(
+    messages: Sequence[tuple[Post, InboundMessage]], numbers: dict[str, Number]
+) -> None:
+    """Clients, chats, messages and counters of a set; notes on its post what has to wait."""
+    fresh = _without_doubles(messages)
+    people = claim_clients([message.sender for _, message in fresh])
+    stored = _stored_ids([message for _, message in fresh])
+    entries: list[Entry] = []
+    posts: list[Post] = []
+    for (post, message), person in zip(fresh, people, strict=True):
+        if message.whatsapp_message_id not in stored:
+            entries.append(Entry(message, numbers[message.phone_number_id], person))
+            posts.append(post)
+    if not entries:
+        return
+    place(entries)
+    for post, entry in zip(posts, entries, strict=True):
+        if entry.thread is None:
+            post.note("no_campaign", entry.message, "no campaign takes this number's new chats")
+    placed = [entry for entry in entries if entry.thread is not None]
+    if placed:
+        rows = [_row(n, entry) for n, entry in enumerate(placed)]
+        added = db.session.execute(STORE, {"rows": json.dumps(rows, default=str)}).all()
+        _announce(placed, {row.wamid: row.message_id for row in added})
+
+
+def _has_number(post: Post, event: Event, numbers: dict[str, Number]) -> bool:
+    number = numbers.get(event.phone_number_id or "")
+    if number is not None:
+        post.number_id = post.number_id or number.id
+        return True
+    if isinstance(event, InboundMessage | Receipt):
+        post.note("unknown_number", event, "no number here has this id")
+    return False
+
+
+def _without_doubles(
+    messages: Sequence[tuple[Post, InboundMessage]],
+) -> list[tuple[Post, InboundMessage]]:
+    """Each id once; and nobody without an identity twice, who would become two clients."""
+    first: dict[str, tuple[Post, InboundMessage]] = {}
+    for pair in messages:
+        first.setdefault(pair[1].whatsapp_message_id, pair)
+    nameless = [key for key, (_, message) in first.items() if not message.sender.identities]
+    if nameless:
+        for key in sorted(nameless):
+            db.session.execute(QUEUE_UP, {"key": f"message:{key}"})
+        for key in _stored_ids(first[key][1] for key in nameless):
+            del first[key]
+    return list(first.values())
+
+
+def _stored_ids(messages: Iterable[InboundMessage]) -> set[str]:
+    ids = [message.whatsapp_message_id for message in messages]
+    return set(db.session.scalars(STORED, {"ids": ids})) if ids else set()
+
+
+def _row(n: int, entry: Entry) -> dict[str, Any]:
+    """One message as the STORE statement reads it."""
+    message, thread = entry.message, entry.thread
+    assert thread is not None
+    return {
+        "n": n,
+        "chat_id": thread.id,
+        "client_id": entry.person.id,
+        "number_id": entry.number.id,
+        "kind": message.kind,
+        "content": message.content,
+        "mime": message.mime_type,
+        "metadata": message.metadata,
+        "wamid": message.whatsapp_message_id,
+        "stamp": message.timestamp,
+        "sent_at": message.sent_at.isoformat() if message.sent_at else None,
+        "counts": message.kind not in UNCOUNTED,
+        "calls": entry.calls,
+        "renews": message.renews_window,
+        "first_name": (message.sender.profile_name or "")[:100] or None,
+        "speaks": message.is_utterance,
+    }
+
+
+def _announce(entries: list[Entry], added: dict[str, int]) -> None:
+    """After the commit: tell the browsers, and ring for chats that nobody has taken."""
+    events: list[tuple[LiveEvent, Audience]] = []
+    chats: dict[int, tuple[LiveEvent, Audience]] = {}
+    for entry in entries:
+        message_id = added.get(entry.message.whatsapp_message_id)
+        thread = entry.thread
+        if message_id is None or thread is None:
+            continue
+        agents = {thread.assigned_agent_id, thread.offered_agent_id} - {None}
+        audience = Audience(
+            campaign_id=thread.campaign_id,
+            agent_ids=tuple(sorted(agent for agent in agents if agent is not None)),
+            waiting=thread.is_waiting,
+        )
+        events.append((MessageAdded(thread.id, message_id), audience))
+        chats[thread.id] = (ChatChanged(thread.id), audience)
+        if entry.calls and thread.status in UNDECIDED:
+            ring_on_commit("routing.route", thread.id)
+    if events:
+        events += chats.values()
+        on_commit(lambda: publish_all(events))
+
+
+def _store_alone(post: Post, event: InboundMessage | Receipt, numbers: dict[str, Number]) -> None:
+    try:
+        with savepoint():
+            if isinstance(event, InboundMessage):
+                store_messages([(post, event)], numbers)
+            else:
+                apply_receipts([event])
+    except Exception as error:
+        if isinstance(error, DBAPIError) and is_passing(error):
+            raise
+        log.exception("event_not_stored", whatsapp_message_id=event.whatsapp_message_id)
+        post.note("refused", event, f"{type(error).__name__}: {getattr(error, 'orig', error)}")
+
+
+def is_connection_lost(error: Exception) -> bool:
+    """There is no database to ask, or none that answers: trying event by event is no use."""
+    if isinstance(error, PoolTimeout):
+        return True
+    if not isinstance(error, DBAPIError):
+        return False
+    sqlstate = getattr(error.orig, "pgcode", None) or ""
+    unreachable = isinstance(error, OperationalError | InterfaceError) and not sqlstate
+    return error.connection_invalidated or unreachable or sqlstate.startswith(("57P", "08"))
+
+
+def is_passing(error: DBAPIError) -> bool:
+    """The database is away, locked, full or tired: nothing is wrong with what we asked for."""
+    return (
+        error.connection_invalidated
+        or getattr(error.orig, "pgcode", None) is None
+        or error.orig.pgcode in PASSING_SQLSTATES  # type: ignore[union-attr]
+    )
