@@ -26,8 +26,6 @@ from crm.models import (
 )
 from crm.services.chats import SYSTEM, Actor, lock_agent, requeue_chat
 
-# What the status switch proposes for a pause; `agent_status_reason` holds the code or free text.
-PAUSE_REASONS = ("break", "lunch", "meeting", "training", "other")
 NO_CONNECTION = "no_connection"
 
 
@@ -37,15 +35,15 @@ def set_agent_status(
     """Switch availability: end the running stretch, begin the next. False if nothing changes.
 
     Available rings for chats that wait; offline gives back, at once, what was assigned and not yet
-    answered. AgentUnavailable for an account that is not active. `reason` counts for a pause (and
-    for being taken offline); it is dropped for the other states.
+    answered. AgentUnavailable for an account that is not active, unless it goes offline. `reason`
+    counts for a pause (and for being taken offline); it is dropped for the other states.
     """
     reason = (reason or "").strip()[:200] or None
     if status in (AgentStatus.AVAILABLE, AgentStatus.BUSY):
         reason = None
     # The house's lock order: the chats that may go back come before their agent.
     unanswered = _lock_unanswered(user.id) if status == AgentStatus.OFFLINE else []
-    agent = lock_agent(user.id)
+    agent = lock_agent(user.id, active=status != AgentStatus.OFFLINE)
     if actor.user_id == agent.id:
         agent.last_activity_at = func.now()
     if agent.agent_status == status and agent.agent_status_reason == reason:
@@ -133,9 +131,6 @@ def take_offline(user_id: int, *, seconds: float) -> bool:
     if user_id not in find_absent_agents(seconds=seconds):
         return False
     user = db.session.get_one(User, user_id)
-    if not user.is_active:
-        _end_account_stretch(user)
-        return True
     return set_agent_status(user, AgentStatus.OFFLINE, reason=NO_CONNECTION, actor=SYSTEM)
 
 
@@ -216,10 +211,3 @@ def _begin_stretch(agent: User, status: AgentStatus, reason: str | None) -> None
     db.session.add(AgentState(user_id=agent.id, status=status, reason=reason, started_at=now))
     agent.agent_status = status
     agent.agent_status_reason = reason
-
-
-def _end_account_stretch(user: User) -> None:
-    """An account that was ended while its owner was at work: its time ends, whatever its rights."""
-    _begin_stretch(user, AgentStatus.OFFLINE, "account_inactive")
-    publish_on_commit(AgentChanged(user.id), Audience(user_ids=(user.id,)))
-    ring_on_commit("routing.release", user.id)

@@ -79,15 +79,18 @@ def lock_chat(chat_id: int) -> Chat:
     return chat
 
 
-def lock_agent(user_id: int) -> User:
-    """The agent, locked and read afresh; AgentUnavailable for who has left or is suspended."""
+def lock_agent(user_id: int, *, active: bool = True) -> User:
+    """The agent, locked and read afresh; AgentUnavailable for who has left or is suspended.
+
+    `active=False` takes those too: even an ended account can be set offline.
+    """
     agent = db.session.scalar(
         select(User)
         .where(User.id == user_id)
         .with_for_update(key_share=True, of=User)
         .execution_options(populate_existing=True)
     )
-    if agent is None or not agent.is_active:
+    if agent is None or (active and not agent.is_active):
         raise AgentUnavailable
     return agent
 

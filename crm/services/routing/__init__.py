@@ -1,0 +1,23 @@
+"""How a chat finds its agent.
+
+`rules` says where a new chat goes, `strategies` who gets it (pure), `floor` reads the snapshot,
+`assign` applies the choice under locks and leaves the receipt, `sweep` finds what nobody rang for.
+"""
+
+from crm.services.routing.assign import (
+    Drained,
+    drain_agent,
+    drain_campaign,
+    explain_chat,
+    route_chat,
+)
+from crm.services.routing.sweep import find_rings
+
+__all__ = [
+    "Drained",
+    "drain_agent",
+    "drain_campaign",
+    "explain_chat",
+    "find_rings",
+    "route_chat",
+]

@@ -1,0 +1,276 @@
+"""Chats meet agents: every automatic assignment is made here, under one lock, in one order.
+
+All assignments of the installation take turns on an advisory lock. So two routers never count the
+same free place, rounds stay rounds, and the order of the line holds whatever rings at the same
+time. The road not taken is a lock per agent with a second try: it lets two routers give the same
+agent two turns, and the one that loses would have to let go of locks that it needs.
+The order of locks is: client, chat, this one, queue, user. Below it, chats are taken with
+SKIP LOCKED, so that whoever holds it never waits for a chat.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Select, case, func, select, text, update
+
+from crm.db import db
+from crm.models import (
+    Campaign,
+    CampaignAgent,
+    Chat,
+    ChatEvent,
+    ChatPriority,
+    ChatStatus,
+    Queue,
+)
+from crm.services.chats import SYSTEM, give_locked_chat, queue_chat
+from crm.services.routing import rules
+from crm.services.routing.floor import (
+    Floor,
+    campaigns_of,
+    campaigns_sharing_agents,
+    read_floor,
+)
+from crm.services.routing.strategies import Choice, Snapshot, choose_agent
+
+# Any constant of our own; the lock lives as long as the transaction.
+ROUTING_LOCK = 0x43484152
+# Assignments in one transaction: enough to share the price of the snapshot, few enough that a
+# status switch, which waits for the agents' rows, does not feel it.
+BATCH = 50
+
+
+@dataclass(slots=True)
+class Drained:
+    """What one pass did. `more`: there may be work left now; `held`: others hold some of it."""
+
+    assigned: list[tuple[int, int]] = field(default_factory=list)
+    more: bool = False
+    held: bool = False
+
+
+def route_chat(chat_id: int) -> Drained:
+    """Give a new chat its queue, and then serve the line that it stands in, in the line's order.
+
+    The chat itself is assigned if it is its turn; else its last event says why it waits. Does
+    nothing for a chat that is neither new nor queued: a doubled or late ring is harmless.
+    """
+    chat = _lock_routable(chat_id)
+    if chat is None:
+        return Drained()
+    if chat.status == ChatStatus.NEW:
+        decision = rules.decide(chat)
+        queue_chat(
+            chat,
+            queue_id=decision.queue_id,
+            actor=SYSTEM,
+            reason="routed",
+            data={"rule": decision.receipt()},
+        )
+        db.session.flush()
+    drained = drain_campaign(chat.campaign_id)
+    if chat.status == ChatStatus.QUEUED:
+        _note_why_it_waits(chat)
+    return drained
+
+
+def drain_campaign(campaign_id: int, *, limit: int = BATCH) -> Drained:
+    """Serve the lines of this campaign, and of those that share agents with it."""
+    return _drain({campaign_id}, limit=limit)
+
+
+def drain_agent(user_id: int, *, limit: int = BATCH) -> Drained:
+    """This agent has room: serve the lines of all their campaigns."""
+    campaign_ids = campaigns_of(user_id)
+    return _drain(campaign_ids, limit=limit) if campaign_ids else Drained()
+
+
+def explain_chat(chat: Chat) -> dict[str, Any]:
+    """Who would get this chat now, or why nobody: a receipt, made without touching anything."""
+    floor = read_floor({chat.campaign_id}, lock=False)
+    return _choose(floor, chat, _read_waits([chat]), _read_previous_agents(floor, [chat])).receipt()
+
+
+def _drain(campaign_ids: Collection[int], *, limit: int) -> Drained:
+    drained = Drained()
+    if not _anybody_waits(campaign_ids):
+        return drained
+    db.session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": ROUTING_LOCK})
+    scope = campaigns_sharing_agents(campaign_ids)
+    floor = read_floor(scope, lock=True)
+    tried: set[int] = set()
+    turns: dict[tuple[int, int], datetime] = {}
+    while len(drained.assigned) < limit and (serving := floor.serving()):
+        chats = _lock_waiting(serving, tried, limit=limit - len(drained.assigned))
+        if not chats:
+            drained.held = _anybody_waits(serving, besides=tried)
+            break
+        tried.update(chat.id for chat in chats)
+        _give_away(chats, floor, drained, turns)
+    else:
+        drained.more = len(drained.assigned) >= limit
+    _remember_turns(turns)
+    return drained
+
+
+def _give_away(
+    chats: list[Chat],
+    floor: Floor,
+    drained: Drained,
+    turns: dict[tuple[int, int], datetime],
+) -> None:
+    """One agent for each of these chats, in the given order, as far as there is room."""
+    waits = _read_waits(chats)
+    previous = _read_previous_agents(floor, chats)
+    for chat in chats:
+        choice = _choose(floor, chat, waits, previous)
+        if choice.agent is None:
+            continue
+        # Turns of one pass lie a microsecond apart, so that the rotation has an order.
+        at = floor.now + timedelta(microseconds=len(drained.assigned))
+        give_locked_chat(
+            chat,
+            choice.agent.user_id,
+            actor=SYSTEM,
+            reason=choice.reason,
+            at=at,
+            data={"routing": choice.receipt()},
+        )
+        floor.take_place(chat.campaign_id, choice.agent.user_id, at=at)
+        turns[chat.campaign_id, choice.agent.user_id] = at
+        drained.assigned.append((chat.id, choice.agent.user_id))
+
+
+def _choose(floor: Floor, chat: Chat, waits: dict[int, int], previous: dict[int, int]) -> Choice:
+    line = floor.lines[chat.campaign_id]
+    snapshot = Snapshot(
+        strategy=line.strategy.value,
+        agents=floor.agents_of(chat.campaign_id),
+        required_skills=frozenset(chat.required_skills or ()),
+        waited_half=_waited(chat, floor.now) * 2 >= waits.get(chat.id, 0),
+        previous_agent_id=previous.get(chat.client_id),
+    )
+    choice = choose_agent(snapshot)
+    if line.closed is None:
+        return choice
+    return Choice(snapshot.strategy, line.closed, left_out=choice.left_out)
+
+
+def _waited(chat: Chat, now: datetime) -> float:
+    return (now - chat.queued_at).total_seconds() if chat.queued_at else 0.0
+
+
+def _lock_routable(chat_id: int) -> Chat | None:
+    return db.session.scalar(
+        select(Chat)
+        .where(
+            Chat.id == chat_id,
+            Chat.status.in_((ChatStatus.NEW, ChatStatus.QUEUED)),
+            Chat.deleted_at.is_(None),
+        )
+        .with_for_update(key_share=True, of=Chat)
+        .execution_options(populate_existing=True)
+    )
+
+
+def _anybody_waits(campaign_ids: Collection[int], *, besides: Collection[int] = ()) -> bool:
+    found = db.session.scalar(
+        select(Chat.id)
+        .where(
+            Chat.campaign_id.in_(campaign_ids),
+            Chat.status == ChatStatus.QUEUED,
+            Chat.deleted_at.is_(None),
+            Chat.id.not_in(besides),
+        )
+        .limit(1)
+    )
+    return found is not None
+
+
+def _lock_waiting(
+    campaign_ids: Collection[int], tried: Collection[int], *, limit: int
+) -> list[Chat]:
+    """The head of the line over these campaigns, locked; what others hold is passed over."""
+    line = _in_order_of_the_line(
+        select(Chat).where(
+            Chat.campaign_id.in_(campaign_ids),
+            Chat.status == ChatStatus.QUEUED,
+            Chat.deleted_at.is_(None),
+            Chat.id.not_in(tried),
+        )
+    )
+    return list(
+        db.session.scalars(
+            line.limit(limit)
+            .with_for_update(key_share=True, of=Chat, skip_locked=True)
+            .execution_options(populate_existing=True)
+        )
+    )
+
+
+def _in_order_of_the_line(query: Select[Any]) -> Select[Any]:
+    """Campaign priority, queue priority, chat priority, taken back before new, then by arrival."""
+    rank = case(
+        {priority: priority.rank for priority in ChatPriority}, value=Chat.priority, else_=0
+    )
+    return (
+        query.join(Campaign, Campaign.id == Chat.campaign_id)
+        .outerjoin(Queue, Queue.id == Chat.queue_id)
+        .order_by(
+            Campaign.priority.desc(),
+            func.coalesce(Queue.priority, 0).desc(),
+            rank.desc(),
+            Chat.queue_ahead.desc(),
+            Chat.queued_at,
+            Chat.id,
+        )
+    )
+
+
+def _read_waits(chats: Collection[Chat]) -> dict[int, int]:
+    """chat -> the longest wait of its queue, else of its campaign, in seconds."""
+    rows = db.session.execute(
+        select(Chat.id, func.coalesce(Queue.max_wait_seconds, Campaign.max_wait_seconds))
+        .join(Campaign, Campaign.id == Chat.campaign_id)
+        .outerjoin(Queue, Queue.id == Chat.queue_id)
+        .where(Chat.id.in_([chat.id for chat in chats if chat.required_skills]))
+    )
+    return {row[0]: row[1] for row in rows}
+
+
+def _read_previous_agents(floor: Floor, chats: Collection[Chat]) -> dict[int, int]:
+    """client -> the agent of their last chat; only for campaigns that ask for it."""
+    clients = {
+        chat.client_id for chat in chats if floor.lines[chat.campaign_id].strategy == "last_agent"
+    }
+    if not clients:
+        return {}
+    rows = db.session.execute(
+        select(Chat.client_id, Chat.assigned_agent_id)
+        .where(Chat.client_id.in_(clients), Chat.assigned_agent_id.is_not(None))
+        .order_by(Chat.client_id, Chat.assigned_at.desc().nulls_last(), Chat.id.desc())
+        .distinct(Chat.client_id)
+    )
+    return {row.client_id: row.assigned_agent_id for row in rows if row.assigned_agent_id}
+
+
+def _remember_turns(turns: dict[tuple[int, int], datetime]) -> None:
+    for (campaign_id, user_id), at in turns.items():
+        db.session.execute(
+            update(CampaignAgent)
+            .where(CampaignAgent.campaign_id == campaign_id, CampaignAgent.user_id == user_id)
+            .values(last_assigned_at=at)
+        )
+
+
+def _note_why_it_waits(chat: Chat) -> None:
+    """Keep the receipt of "nobody" with the event that queued the chat."""
+    event = db.session.scalar(
+        select(ChatEvent).where(ChatEvent.chat_id == chat.id).order_by(ChatEvent.id.desc()).limit(1)
+    )
+    if event is not None and event.to_status == ChatStatus.QUEUED:
+        event.data = {**(event.data or {}), "routing": explain_chat(chat)}

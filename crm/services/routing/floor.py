@@ -1,0 +1,231 @@
+"""The floor at one moment: which campaigns take chats, who serves them, and who has room.
+
+Read under locks for assignment, and without them for a look ("why is nobody taking this?").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, func, select, union_all
+from sqlalchemy.orm import aliased
+
+from crm.db import database_now, db
+from crm.models import (
+    LOAD_STATUSES,
+    AgentStatus,
+    Campaign,
+    CampaignAgent,
+    CampaignStatus,
+    Chat,
+    ChatStatus,
+    RoutingStrategy,
+    User,
+    UserStatus,
+)
+from crm.services import hours
+from crm.services.agents import holds
+from crm.services.routing.strategies import AgentFacts, obstacle
+
+MAY_ANSWER = "chats.reply"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A campaign as routing sees it. `closed` says why it assigns nothing now, None if it does."""
+
+    campaign_id: int
+    strategy: RoutingStrategy
+    closed: str | None
+
+
+class Floor:
+    """A snapshot that its one reader keeps true while it gives chats away."""
+
+    def __init__(
+        self, now: datetime, lines: dict[int, Line], agents: dict[int, dict[int, AgentFacts]]
+    ) -> None:
+        self.now = now
+        self.lines = lines
+        self._agents = agents
+
+    def agents_of(self, campaign_id: int) -> tuple[AgentFacts, ...]:
+        return tuple(self._agents.get(campaign_id, {}).values())
+
+    def serving(self) -> list[int]:
+        """The campaigns in which automatic assignment has somebody to give a chat to."""
+        return [
+            line.campaign_id
+            for line in self.lines.values()
+            if line.closed is None
+            and any(obstacle(agent) is None for agent in self.agents_of(line.campaign_id))
+        ]
+
+    def take_place(self, campaign_id: int, user_id: int, *, at: datetime) -> None:
+        """One more chat for this agent: in all their campaigns, and as a turn in this one."""
+        for here, agents in self._agents.items():
+            if user_id not in agents:
+                continue
+            facts = agents[user_id]
+            changes: dict[str, Any] = {"load": facts.load + 1}
+            if here == campaign_id:
+                changes |= {"campaign_load": facts.campaign_load + 1, "last_assigned_at": at}
+            agents[user_id] = replace(facts, **changes)
+
+
+def campaigns_sharing_agents(campaign_ids: Iterable[int]) -> set[int]:
+    """These campaigns and all whose agents also serve them: one place is free for all of them."""
+    here, there = aliased(CampaignAgent), aliased(CampaignAgent)
+    wanted = set(campaign_ids)
+    shared = db.session.scalars(
+        select(there.campaign_id)
+        .join(here, here.user_id == there.user_id)
+        .where(here.campaign_id.in_(wanted), here.is_active.is_(True), there.is_active.is_(True))
+        .distinct()
+    )
+    return wanted | set(shared)
+
+
+def campaigns_of(user_id: int) -> set[int]:
+    return set(
+        db.session.scalars(
+            select(CampaignAgent.campaign_id).where(
+                CampaignAgent.user_id == user_id, CampaignAgent.is_active.is_(True)
+            )
+        )
+    )
+
+
+def read_floor(campaign_ids: Collection[int], *, lock: bool) -> Floor:
+    """The snapshot. With `lock` every possible candidate's row is held until the commit.
+
+    The locks come first and the counting after: a pick or a switch of status that was under way is
+    either counted or waits for us. Agents are locked in the order of their ids.
+    """
+    locked = _lock_available(campaign_ids) if lock else None
+    now = database_now()
+    members = [
+        row
+        for row in _read_members(campaign_ids)
+        # Who became available after we took the locks rings for themselves.
+        if locked is None or row.agent_status != AgentStatus.AVAILABLE or row.id in locked
+    ]
+    loads = _read_loads({row.id for row in members})
+    agents: dict[int, dict[int, AgentFacts]] = {}
+    for row in members:
+        places = loads.get(row.id, {})
+        agents.setdefault(row.campaign_id, {})[row.id] = _facts(row, places)
+    return Floor(now, _read_lines(campaign_ids, now), agents)
+
+
+def _read_lines(campaign_ids: Collection[int], now: datetime) -> dict[int, Line]:
+    rows = db.session.execute(
+        select(
+            Campaign.id,
+            Campaign.status,
+            Campaign.routing_strategy,
+            Campaign.business_hours,
+            Campaign.timezone,
+        ).where(Campaign.id.in_(campaign_ids), Campaign.deleted_at.is_(None))
+    )
+    lines = {}
+    for row in rows:
+        closed = None
+        if row.status != CampaignStatus.ACTIVE:
+            closed = f"campaign_{row.status}"
+        elif not hours.is_open(row.business_hours, row.timezone, now):
+            closed = "outside_hours"
+        elif row.routing_strategy == RoutingStrategy.MANUAL:
+            closed = "manual"
+        lines[row.id] = Line(row.id, row.routing_strategy, closed)
+    return lines
+
+
+def _lock_available(campaign_ids: Collection[int]) -> set[int]:
+    members = select(CampaignAgent.user_id).where(
+        CampaignAgent.campaign_id.in_(campaign_ids), CampaignAgent.is_active.is_(True)
+    )
+    return set(
+        db.session.scalars(
+            select(User.id)
+            .where(User.id.in_(members), User.agent_status == AgentStatus.AVAILABLE)
+            .order_by(User.id)
+            .with_for_update(key_share=True, of=User)
+        )
+    )
+
+
+def _read_members(campaign_ids: Collection[int]) -> Sequence[Row[Any]]:
+    return db.session.execute(
+        select(
+            CampaignAgent.campaign_id,
+            CampaignAgent.is_active.label("member"),
+            CampaignAgent.max_concurrent_chats.label("campaign_limit"),
+            CampaignAgent.priority,
+            CampaignAgent.skills,
+            CampaignAgent.last_assigned_at,
+            User.id,
+            User.first_name,
+            User.last_name,
+            User.status,
+            User.agent_status,
+            User.auto_assign_enabled,
+            User.max_concurrent_chats.label("own_limit"),
+            holds(MAY_ANSWER).label("may_answer"),
+        )
+        .join(User, User.id == CampaignAgent.user_id)
+        .where(
+            CampaignAgent.campaign_id.in_(campaign_ids),
+            User.deleted_at.is_(None),
+            User.is_system.is_(False),
+        )
+        .order_by(User.id)
+    ).all()
+
+
+def _read_loads(user_ids: Collection[int]) -> dict[int, dict[int, int]]:
+    """user -> campaign -> places taken, over all campaigns. Agents without a chat are left out."""
+    if not user_ids:
+        return {}
+    own = select(Chat.assigned_agent_id.label("user_id"), Chat.campaign_id).where(
+        Chat.assigned_agent_id.in_(user_ids),
+        Chat.status.in_(LOAD_STATUSES),
+        Chat.deleted_at.is_(None),
+    )
+    offered = select(Chat.offered_agent_id.label("user_id"), Chat.campaign_id).where(
+        Chat.offered_agent_id.in_(user_ids),
+        Chat.status == ChatStatus.TRANSFERRED,
+        Chat.deleted_at.is_(None),
+    )
+    places = union_all(own, offered).subquery()
+    rows = db.session.execute(
+        select(places.c.user_id, places.c.campaign_id, func.count().label("taken")).group_by(
+            places.c.user_id, places.c.campaign_id
+        )
+    )
+    loads: dict[int, dict[int, int]] = {}
+    for row in rows:
+        loads.setdefault(row.user_id, {})[row.campaign_id] = row.taken
+    return loads
+
+
+def _facts(row: Row[Any], places: dict[int, int]) -> AgentFacts:
+    return AgentFacts(
+        user_id=row.id,
+        name=f"{row.first_name} {row.last_name}".strip(),
+        state=row.agent_status.value,
+        load=sum(places.values()),
+        limit=row.own_limit,
+        campaign_load=places.get(row.campaign_id, 0),
+        campaign_limit=row.campaign_limit,
+        priority=row.priority,
+        skills=frozenset(row.skills or ()),
+        last_assigned_at=row.last_assigned_at,
+        member=row.member,
+        user_active=row.status == UserStatus.ACTIVE,
+        may_answer=row.may_answer,
+        auto_assign=row.auto_assign_enabled,
+    )
