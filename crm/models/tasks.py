@@ -35,6 +35,7 @@ class Task(db.Model):
         one_of("priority", TaskPriority),
         one_of("status", TaskStatus),
         Index("idx_tasks_client_id", "client_id"),
+        Index("idx_tasks_chat_id", "chat_id"),
         Index("idx_tasks_assigned_to_user_id", "assigned_to_user_id"),
         Index("idx_tasks_status", "status"),
         Index("idx_tasks_due_date", "due_date"),

@@ -1340,6 +1340,7 @@ def create_tasks() -> None:
         ),
     )
     op.create_index("idx_tasks_assigned_to_user_id", "tasks", ["assigned_to_user_id"])
+    op.create_index("idx_tasks_chat_id", "tasks", ["chat_id"])
     op.create_index("idx_tasks_client_id", "tasks", ["client_id"])
     op.create_index("idx_tasks_due_date", "tasks", ["due_date"])
     op.create_index("idx_tasks_priority", "tasks", ["priority"])
