@@ -3,6 +3,13 @@
 Nothing is patched here: the gevent worker patches before it loads this module.
 """
 
-from crm import create_app
+import sys
 
-app = create_app()
+from crm import create_app, local
+from crm.config import ConfigError
+
+try:
+    # `flask --app wsgi local ...` makes the settings that the application needs: it comes without.
+    app = local.command_line() if local.is_asked_for(sys.argv) else create_app()
+except ConfigError as error:
+    sys.exit(f"Charla cannot start: {error}")

@@ -41,6 +41,7 @@ JOBS = {
     "routing.drain": JobSpec("routing", 60),
     "routing.serve": JobSpec("routing", 60),
     "routing.release": JobSpec("routing", 60),
+    "housekeeping.purge": JobSpec("slow", 300),
 }
 
 
@@ -69,6 +70,25 @@ def ring(name: str, key: int | str) -> bool:
     except RedisError as error:
         log.warning("ring_failed", job=name, key=key, error=type(error).__name__)
         return False
+
+
+def ring_again(name: str, key: int | str) -> bool:
+    """Ring for work that the clock found undone. True if a job was put on its queue.
+
+    A worker that was killed right after it took a job from the queue left the ring's key behind,
+    which would silence everybody until it ends. With nothing waiting in the queue that ring is
+    lost, or its job starts this very moment; then one ring too many finds nothing to do.
+    """
+    if ring(name, key):
+        return True
+    queue = Queue(_spec(name).queue, connection=redis_client.client, serializer=JSONSerializer)
+    try:
+        if queue.count:
+            return False
+    except RedisError:
+        return False
+    clear_ring(name, key)
+    return ring(name, key)
 
 
 def job(name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:

@@ -21,11 +21,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from crm.embedded.guard import START_SECONDS
+from crm.embedded.guard import EXIT_BUSY, START_SECONDS
 from crm.embedded.places import EmbeddedError, is_locked, make_folder, read_state
 from crm.embedded.processes import STOP_SECONDS
 
-__all__ = ["EmbeddedError", "Guard", "Urls", "find", "guard_command", "servers", "start", "stop"]
+__all__ = [
+    "EmbeddedError",
+    "Guard",
+    "Urls",
+    "find",
+    "guard_command",
+    "ready_urls",
+    "servers",
+    "start",
+    "stop",
+]
 
 
 @dataclass(frozen=True)
@@ -55,7 +65,7 @@ class Guard:
 
 @contextlib.contextmanager
 def servers(folder: Path, *, durable: bool = True) -> Iterator[Urls]:
-    """Run both servers for the length of a block. `durable=False` (tests) leaves out every fsync."""
+    """Run both servers for a block's length. `durable=False` (tests) leaves out every fsync."""
     guard = start(folder, durable=durable)
     try:
         yield guard.urls
@@ -75,18 +85,25 @@ def start(folder: Path, *, durable: bool = True) -> Guard:
             stderr=log,
             start_new_session=True,
         )
+    deadline = time.monotonic() + START_SECONDS
     try:
-        urls = wait_until_ready(folder, process=process)
+        while True:
+            urls = ready_urls(folder, guard=process.pid)
+            if urls is not None:
+                return Guard(folder=folder, urls=urls, process=process)
+            if process.poll() == EXIT_BUSY:
+                raise EmbeddedError(f"Another process runs the embedded servers of {folder}")
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise EmbeddedError(f"The servers did not start; see {folder / 'guard.log'}")
+            time.sleep(0.02)
     except BaseException:
         process.terminate()
         process.wait()
         raise
-    return Guard(folder=folder, urls=urls, process=process)
 
 
 def guard_command(folder: Path, *, durable: bool = True, parent: int | None = None) -> list[str]:
     """The command line of the guard. It stops when it is no longer a child of `parent`."""
-    # By path and isolated (-I): importing the package `crm` would load the whole application.
     command = [
         sys.executable,
         "-I",
@@ -97,22 +114,17 @@ def guard_command(folder: Path, *, durable: bool = True, parent: int | None = No
     return [*command, str(parent)] if parent else command
 
 
-def wait_until_ready(folder: Path, *, process: subprocess.Popen[bytes] | None = None) -> Urls:
-    """Wait for the folder's guard. EmbeddedError with the guard's own word when it gives up."""
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline:
-        state = read_state(folder)
-        if state and (process is None or state.get("guard") == process.pid):
-            if "error" in state:
-                raise EmbeddedError(state["error"])
-            if "database_url" in state and (process is not None or is_locked(folder)):
-                return Urls(state["database_url"], state["redis_url"])
-        if process is not None and process.poll() is not None:
-            raise EmbeddedError(f"The embedded servers did not start; see {folder / 'guard.log'}")
-        time.sleep(0.02)
-    raise EmbeddedError(
-        f"The embedded servers did not answer in {START_SECONDS:.0f} s; see {folder}"
-    )
+def ready_urls(folder: Path, *, guard: int) -> Urls | None:
+    """The addresses once the guard with this pid has both servers up; None until then.
+
+    Raises EmbeddedError with the guard's own word when it gave up.
+    """
+    state = read_state(folder)
+    if state.get("guard") != guard:
+        return None
+    if "error" in state:
+        raise EmbeddedError(str(state["error"]))
+    return Urls(state["database_url"], state["redis_url"]) if "database_url" in state else None
 
 
 def find(folder: Path) -> Urls | None:

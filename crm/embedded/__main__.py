@@ -1,18 +1,12 @@
-"""python -I crm/embedded FOLDER durable|fleeting [PARENT_PID]: the guard, run by path.
-
-Importing the package `crm` would load the whole application, a second and a hundred megabytes; so
-the package gets its name here without its own `__init__`.
-"""
+"""python -I crm/embedded FOLDER durable|fleeting [PARENT_PID]: the guard, run by path."""
 
 import sys
-import types
 from pathlib import Path
 
-package = types.ModuleType("crm")
-package.__path__ = [str(Path(__file__).resolve().parents[1])]
-sys.modules["crm"] = package
+# -I keeps surroundings out (PYTHONPATH, the folder it is called from); only the checkout comes back.
+sys.path.append(str(Path(__file__).resolve().parents[2]))
 
-from crm.embedded.guard import main  # noqa: E402 - needs the name above
+from crm.embedded.guard import main  # noqa: E402 - needs the path above
 
 if __name__ == "__main__":
     sys.exit(

@@ -49,7 +49,7 @@ def _take_lock(folder: Path) -> int:
 def _start_and_wait(
     folder: Path, sockets: Path, running: list[Server], *, durable: bool, ended: Callable[[], bool]
 ) -> dict[str, str]:
-    """Start both; their addresses once both answer. `running` is filled on the way, for the stop."""
+    """Start both; their addresses once both answer. `running` is filled for the stop."""
     redis = redis_server(folder, sockets, durable=durable)
     running.append(redis)
     redis.keep_alive()
@@ -103,6 +103,7 @@ def main(folder: Path, *, durable: bool, parent: int | None) -> int:
             for server in running:
                 server.keep_alive()
             time.sleep(0.1)
+        write_state(folder, guard=os.getpid())  # on the way out: nobody shall come any more
     except EmbeddedError as error:
         write_state(folder, guard=os.getpid(), error=str(error))
         return 1

@@ -29,6 +29,13 @@ class EmbeddedError(Exception):
     """The servers cannot run here; the text is one line for people."""
 
 
+def make_open_folder(folder: Path) -> None:
+    """Make a folder that everybody may read and pass, whatever the umask."""
+    if not folder.is_dir():
+        folder.mkdir(parents=True, exist_ok=True)
+        folder.chmod(0o755)
+
+
 def make_folder(folder: Path) -> None:
     """Make a folder for us alone; as root also passable for the server's user.
 
@@ -39,9 +46,9 @@ def make_folder(folder: Path) -> None:
         folder.chmod(0o711 if os.geteuid() == 0 else 0o700)
 
 
-def read_state(folder: Path) -> dict[str, str]:
+def read_state(folder: Path) -> dict[str, Any]:
     try:
-        state: dict[str, str] = json.loads((folder / "state.json").read_text())
+        state: dict[str, Any] = json.loads((folder / "state.json").read_text())
     except (FileNotFoundError, ValueError):
         return {}
     return state
@@ -127,7 +134,7 @@ def postgres_binaries() -> Path:
     cache = Path("/var/cache/charla")
     copy = cache / f"postgres-{stamp.st_size}-{int(stamp.st_mtime)}"
     if not copy.is_dir():
-        cache.mkdir(mode=0o755, parents=True, exist_ok=True)
+        make_open_folder(cache)
         draft = Path(tempfile.mkdtemp(prefix="copy-", dir=cache))
         shutil.copytree(source, draft / "it", symlinks=True)
         (draft / "it").chmod(0o755)
@@ -171,7 +178,7 @@ def data_folder(folder: Path, sockets: Path, *, durable: bool) -> Path:
     if not durable:
         return sockets / "data"
     home = Path("/var/lib/charla")
-    home.mkdir(mode=0o755, parents=True, exist_ok=True)
+    make_open_folder(home)
     place.symlink_to(home / _key(folder))
     (home / f"{_key(folder)}.folder").write_text(str(folder.resolve()))
     return home / _key(folder)

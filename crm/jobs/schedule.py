@@ -1,0 +1,81 @@
+"""What happens by the clock: the sweeps of every few seconds, and the jobs of a minute or longer.
+
+A sweep asks Postgres which rows have work that nobody seems to do, and rings for them. It changes
+nothing, so two clocks are harmless. A timed job is rung once per slot; the job itself claims the
+slot (`scheduled`), so it runs once however often it is rung, and a slot that was missed while the
+clock was down is caught up once, by the current one.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from sqlalchemy import func, update
+from sqlalchemy.dialects.postgresql import insert
+
+from crm.db import atomic, db
+from crm.models import ScheduledRun
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Ring `job` for each key that `find` returns. `find` reads only, at most some hundred keys."""
+
+    job: str
+    find: Callable[[], Iterable[int | str]]
+
+
+@dataclass(frozen=True)
+class Periodic:
+    """Ring `job` once in each slot of `every` seconds, counted from 1970 in UTC; 60 or longer."""
+
+    job: str
+    every: int
+
+    def slot(self, now: datetime) -> datetime:
+        return datetime.fromtimestamp(int(now.timestamp()) // self.every * self.every, UTC)
+
+
+def scheduled(name: str) -> Callable[[Callable[[], None]], Callable[[str], None]]:
+    """Make a job of a plain function: it gets the slot as its key and runs only if it claims it."""
+
+    def wrap(function: Callable[[], None]) -> Callable[[str], None]:
+        @functools.wraps(function)
+        def run(key: str) -> None:
+            slot = datetime.fromisoformat(key)
+            if not claim(name, slot):
+                return
+            try:
+                function()
+            except BaseException as error:
+                db.session.rollback()
+                finish(name, slot, error=type(error).__name__)
+                raise
+            finish(name, slot)
+
+        return run
+
+    return wrap
+
+
+def claim(name: str, slot: datetime) -> bool:
+    """Take the slot; False if somebody has it already."""
+    row = insert(ScheduledRun).values(job=name, slot=slot).on_conflict_do_nothing()
+    with atomic():
+        return db.session.execute(row.returning(ScheduledRun.id)).first() is not None
+
+
+def finish(name: str, slot: datetime, *, error: str | None = None) -> None:
+    mine = (ScheduledRun.job == name, ScheduledRun.slot == slot)
+    with atomic():
+        db.session.execute(
+            update(ScheduledRun).where(*mine).values(finished_at=func.now(), error=error)
+        )
+
+
+SWEEPS: tuple[Sweep, ...] = ()
+
+PERIODIC: tuple[Periodic, ...] = (Periodic("housekeeping.purge", every=3600),)

@@ -1,0 +1,91 @@
+"""How gunicorn serves Charla; it reads this file by itself.
+
+The gevent worker patches the standard library before it loads the application, so nothing of `crm`
+that opens sockets may be imported at the top of this file.
+"""
+
+import os
+import resource
+import sys
+
+# A hoster's router comes from outside; `make run` sets CRM_BIND to this machine alone.
+host = os.environ.get("CRM_BIND") or "0.0.0.0"  # noqa: S104
+bind = f"{host}:{os.environ.get('PORT') or '8000'}"
+worker_class = "gevent"
+# Each process has a hub of its own that hears every event, so several work side by side.
+workers = int(os.environ.get("WEB_CONCURRENCY") or "1")
+# A socket counts as a connection for its whole life; at gevent's default of 1,000 the next request
+# would hang.
+worker_connections = 20000
+# gunicorn's control socket lies in the home folder, where two installations would meet.
+control_socket_disable = True
+proc_name = "charla-web"
+
+# Open sockets would make every stop take this long: the hub closes them first (post_worker_init).
+graceful_timeout = 5
+timeout = 60
+keepalive = 75
+
+# Meta's addresses are short; a URL or header beyond this is nobody we know.
+limit_request_line = 4094
+limit_request_fields = 64
+limit_request_field_size = 8190
+
+accesslog = None
+errorlog = "-"
+loglevel = "warning"
+
+# Sockets, and beside them files, Postgres and Redis.
+OPEN_FILES = worker_connections + 1000
+
+
+def on_starting(server):
+    """Before any worker: a wrong setting stops the start with its one line."""
+    from crm.config import Config, ConfigError
+
+    try:
+        Config.from_env()
+    except ConfigError as error:
+        sys.exit(f"Charla cannot start: {error}")
+    raise_open_files(server.log)
+
+
+def raise_open_files(log):
+    """Ask for as many open files as we may have; say so where that is few."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
+    if soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        soft = wanted
+    if soft < 4096:
+        log.warning(
+            "Only %d files may be open: that many browsers at most can be connected. "
+            "Raise it with `ulimit -n 20000`.",
+            soft,
+        )
+
+
+def post_fork(server, worker):
+    """Postgres waits give way to other greenlets; without this one slow query stops them all."""
+    from psycogreen.gevent import patch_psycopg
+
+    patch_psycopg()
+
+
+def post_worker_init(worker):
+    """At a stop, close the open sockets first, with "restarting" (1012): browsers come back at once.
+
+    gunicorn tells a gevent worker of SIGTERM by `alive` alone, hence the greenlet that watches it.
+    """
+    import gevent
+
+    from crm.realtime.socket import hub_of
+
+    hub = hub_of(worker.app.callable)
+
+    def close_sockets_at_stop():
+        while worker.alive:
+            gevent.sleep(0.2)
+        hub.close_all()
+
+    gevent.spawn(close_sockets_at_stop)
