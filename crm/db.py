@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
 from flask_sqlalchemy import SQLAlchemy
@@ -40,6 +40,13 @@ class Base(DeclarativeBase):
 
 # Objects stay readable after the commit: the door renders them, and its session ends right after.
 db = SQLAlchemy(model_class=Base, session_options={"expire_on_commit": False})
+
+# The base of every model. mypy knows no base class that is an object's attribute, and to it the two
+# are the same.
+if TYPE_CHECKING:
+    Model = Base
+else:
+    Model = db.Model
 
 # Every moment is an aware UTC timestamp.
 Timestamp = DateTime(timezone=True)

@@ -8,11 +8,11 @@ from typing import Any
 from sqlalchemy import BigInteger, ForeignKey, Index, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from crm.db import Timestamp, db
+from crm.db import Model, Timestamp
 from crm.models.columns import NOW, JsonB
 
 
-class AuditLog(db.Model):
+class AuditLog(Model):
     """One deed of a person. Client fields are stored masked, so that people can be erased."""
 
     __tablename__ = "audit_logs"

@@ -8,7 +8,7 @@ from enum import StrEnum
 from sqlalchemy import BigInteger, ForeignKey, Index, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from crm.db import Timestamp, db
+from crm.db import Model, Timestamp
 from crm.models.columns import NOW, choice, one_of
 
 
@@ -25,7 +25,7 @@ class BackupStatus(StrEnum):
     FAILED = "failed"
 
 
-class Backup(db.Model):
+class Backup(Model):
     """One backup. `checksum` is SHA-256; verified = restored elsewhere and counted."""
 
     __tablename__ = "backups"

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from crm.db import Timestamp, db
+from crm.db import Model, Timestamp
 from crm.models.columns import NOW, JsonB, choice, one_of
 
 
@@ -35,7 +35,7 @@ class BotSessionStatus(StrEnum):
     ERROR = "error"
 
 
-class BotFlow(db.Model):
+class BotFlow(Model):
     """A flow. Draft in `bot_nodes` until published. `start_node_id` holds a node_key."""
 
     __tablename__ = "bot_flows"
@@ -64,7 +64,7 @@ class BotFlow(db.Model):
     deleted_at: Mapped[datetime | None] = mapped_column(Timestamp)
 
 
-class BotNode(db.Model):
+class BotNode(Model):
     """A node of the draft. `next_node_key` is the exit when the config gives none."""
 
     __tablename__ = "bot_nodes"
@@ -87,7 +87,7 @@ class BotNode(db.Model):
     updated_at: Mapped[datetime] = mapped_column(Timestamp, server_default=NOW, onupdate=NOW)
 
 
-class BotSession(db.Model):
+class BotSession(Model):
     """The one bot run of a chat; the row is used again when a bot comes back."""
 
     __tablename__ = "bot_sessions"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from crm.db import Timestamp, db
+from crm.db import Model, Timestamp
 from crm.models.columns import NOW, JsonB, choice, one_of
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class RoutingStrategy(StrEnum):
     MANUAL = "manual"
 
 
-class Campaign(db.Model):
+class Campaign(Model):
     """A service line: hours, SLA, bot, routing, texts. `code` is fixed after the first chat."""
 
     __tablename__ = "campaigns"
@@ -102,7 +102,7 @@ class Campaign(db.Model):
     queues: Mapped[list[Queue]] = relationship(back_populates="campaign")
 
 
-class CampaignNumber(db.Model):
+class CampaignNumber(Model):
     """A number serves a campaign. The highest `priority` of the active ones takes new chats."""
 
     __tablename__ = "campaign_numbers"
@@ -129,7 +129,7 @@ class CampaignNumber(db.Model):
     whatsapp_number: Mapped[WhatsappNumber] = relationship(back_populates="campaign_links")
 
 
-class CampaignAgent(db.Model):
+class CampaignAgent(Model):
     """A person works (or supervises) in a campaign."""
 
     __tablename__ = "campaign_agents"

@@ -20,7 +20,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from crm.db import Timestamp, db
+from crm.db import Model, Timestamp
 from crm.models.columns import NOW, JsonB, Money, between, choice, one_of
 
 if TYPE_CHECKING:
@@ -183,7 +183,7 @@ def next_case_number(code: Any, time_zone: Any) -> ColumnElement[str]:
     return func.chat_case_number(code, time_zone)
 
 
-class Chat(db.Model):
+class Chat(Model):
     """One conversation. One stays open per client and number (`uq_chats_open`)."""
 
     __tablename__ = "chats"
@@ -310,7 +310,7 @@ class Chat(db.Model):
     tags: Mapped[list[ChatTag]] = relationship(order_by="ChatTag.tag", viewonly=True)
 
 
-class ChatEvent(db.Model):
+class ChatEvent(Model):
     """Every move of a chat: the timeline, the metrics and the routing receipts read it."""
 
     __tablename__ = "chat_events"
@@ -347,7 +347,7 @@ class ChatEvent(db.Model):
     actor_user: Mapped[User | None] = relationship()
 
 
-class Tag(db.Model):
+class Tag(Model):
     """The catalogue behind client and chat tags. `name` is folded and is what those rows hold."""
 
     __tablename__ = "tags"
@@ -363,7 +363,7 @@ class Tag(db.Model):
     created_by: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
 
 
-class ChatTag(db.Model):
+class ChatTag(Model):
     """A tag of a chat, folded. `created_by` NULL = a bot or a rule."""
 
     __tablename__ = "chat_tags"
@@ -380,7 +380,7 @@ class ChatTag(db.Model):
     created_by: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
 
 
-class ChatNote(db.Model):
+class ChatNote(Model):
     """An internal note: never sent. The author may edit it for 15 minutes."""
 
     __tablename__ = "chat_notes"

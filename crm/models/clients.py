@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from crm.db import Timestamp, db
+from crm.db import Model, Timestamp
 from crm.models.columns import NOW, JsonB, Money, choice, one_of
 
 
@@ -34,7 +34,7 @@ class IdentityKind(StrEnum):
     LID = "lid"
 
 
-class Client(db.Model):
+class Client(Model):
     """A customer. `phone_number` is "+573001234567"; NULL for a username without visible phone."""
 
     __tablename__ = "clients"
@@ -85,7 +85,7 @@ class Client(db.Model):
         return " ".join(part for part in (self.first_name, self.last_name) if part)
 
 
-class ClientIdentity(db.Model):
+class ClientIdentity(Model):
     """One way to recognise a client. The profile name is kept here, never forced on the client."""
 
     __tablename__ = "client_identities"
@@ -107,7 +107,7 @@ class ClientIdentity(db.Model):
     client: Mapped[Client] = relationship(back_populates="identities")
 
 
-class ClientTag(db.Model):
+class ClientTag(Model):
     """A tag of a client, folded. `created_by` NULL = a bot or a rule."""
 
     __tablename__ = "client_tags"

@@ -8,7 +8,7 @@ from enum import StrEnum
 from sqlalchemy import BigInteger, ForeignKey, Index, String, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from crm.db import Timestamp, db
+from crm.db import Model, Timestamp
 from crm.models.columns import NOW, choice, one_of
 
 
@@ -18,7 +18,7 @@ class StorageType(StrEnum):
     CDN = "cdn"
 
 
-class File(db.Model):
+class File(Model):
     """Bytes that we hold. Served only after a permission check, unless `is_public`."""
 
     __tablename__ = "files"

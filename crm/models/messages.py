@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import BigInteger, ForeignKey, Index, String, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from crm.db import Timestamp, db
+from crm.db import Model, Timestamp
 from crm.models.columns import NOW, JsonB, choice, one_of
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ class ReceiptStatus(StrEnum):
     FAILED = "failed"
 
 
-class Message(db.Model):
+class Message(Model):
     """One message. Inbound: `delivered` on arrival, `read` when the owner opens the chat."""
 
     __tablename__ = "messages"
@@ -197,7 +197,7 @@ class Message(db.Model):
     queued: Mapped[QueuedMessage | None] = relationship(back_populates="message")
 
 
-class QueuedMessage(db.Model):
+class QueuedMessage(Model):
     """A message that has to leave. `attempts` is the fence: later writes carry it and `owner`."""
 
     __tablename__ = "message_queue"
@@ -265,7 +265,7 @@ class QueuedMessage(db.Model):
     message: Mapped[Message] = relationship(back_populates="queued")
 
 
-class EarlyReceipt(db.Model):
+class EarlyReceipt(Model):
     """A status that came before its message was recorded as sent; `record_sent` reads it."""
 
     __tablename__ = "early_receipts"

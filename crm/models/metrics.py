@@ -9,11 +9,11 @@ from decimal import Decimal
 from sqlalchemy import ForeignKey, Index, Numeric, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from crm.db import Timestamp, db
+from crm.db import Model, Timestamp
 from crm.models.columns import NOW, between
 
 
-class ChatMetrics(db.Model):
+class ChatMetrics(Model):
     """Figures of one chat, written on closing and when asked."""
 
     __tablename__ = "chat_metrics"
@@ -35,7 +35,7 @@ class ChatMetrics(db.Model):
     calculated_at: Mapped[datetime] = mapped_column(Timestamp, server_default=NOW)
 
 
-class AgentMetrics(db.Model):
+class AgentMetrics(Model):
     """Figures of a person per day, or per hour. campaign NULL = all, hour NULL = the day."""
 
     __tablename__ = "agent_metrics"

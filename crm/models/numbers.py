@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import BigInteger, ForeignKey, Index, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from crm.db import Timestamp, db
+from crm.db import Model, Timestamp
 from crm.models.columns import NOW, choice, one_of
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class LimitAction(StrEnum):
     REFUSE = "refuse"
 
 
-class WhatsappNumber(db.Model):
+class WhatsappNumber(Model):
     """A number and its provider. Tokens, keys and secrets hold ciphertext (crm/lib/crypto)."""
 
     __tablename__ = "whatsapp_numbers"
@@ -100,7 +100,7 @@ class WhatsappNumber(db.Model):
     campaign_links: Mapped[list[CampaignNumber]] = relationship(back_populates="whatsapp_number")
 
 
-class NumberPace(db.Model):
+class NumberPace(Model):
     """How fast a number may send now, for all delivery workers together.
 
     A table of its own, because it changes with every send and `whatsapp_numbers` is read by all.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import ForeignKey, Index, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from crm.db import Timestamp, db
+from crm.db import Model, Timestamp
 from crm.models.chats import ChatPriority
 from crm.models.columns import NOW, JsonB, choice, one_of
 
@@ -34,7 +34,7 @@ class RuleAction(StrEnum):
     TRANSFER_CAMPAIGN = "transfer_campaign"
 
 
-class Queue(db.Model):
+class Queue(Model):
     """Where chats of a campaign wait. All agents of the campaign serve all its queues."""
 
     __tablename__ = "queues"
@@ -62,7 +62,7 @@ class Queue(db.Model):
     campaign: Mapped[Campaign] = relationship(back_populates="queues")
 
 
-class RoutingRule(db.Model):
+class RoutingRule(Model):
     """Higher `priority` first, the first whose conditions all hold decides."""
 
     __tablename__ = "routing_rules"

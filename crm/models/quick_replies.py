@@ -7,11 +7,11 @@ from datetime import datetime
 from sqlalchemy import ForeignKey, Index, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from crm.db import Timestamp, db
+from crm.db import Model, Timestamp
 from crm.models.columns import NOW
 
 
-class QuickReply(db.Model):
+class QuickReply(Model):
     """Personal (user) beats campaign beats global (neither) for one shortcut."""
 
     __tablename__ = "quick_replies"

@@ -7,11 +7,11 @@ from datetime import datetime
 from sqlalchemy import BigInteger, Index, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from crm.db import Timestamp, db
+from crm.db import Model, Timestamp
 from crm.models.columns import NOW
 
 
-class ScheduledRun(db.Model):
+class ScheduledRun(Model):
     """A slot is claimed by inserting its row: two clocks are harmless, a missed slot is seen."""
 
     __tablename__ = "scheduled_runs"

@@ -8,7 +8,7 @@ from enum import StrEnum
 from sqlalchemy import ForeignKey, Index, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from crm.db import Timestamp, db
+from crm.db import Model, Timestamp
 from crm.models.columns import NOW, choice, one_of
 
 
@@ -27,7 +27,7 @@ class TaskStatus(StrEnum):
     OVERDUE = "overdue"
 
 
-class Task(db.Model):
+class Task(Model):
     """Something to do for a person here, often about a client."""
 
     __tablename__ = "tasks"
@@ -65,7 +65,7 @@ class Task(db.Model):
     deleted_at: Mapped[datetime | None] = mapped_column(Timestamp)
 
 
-class TaskComment(db.Model):
+class TaskComment(Model):
     """A remark under a task. The author may edit it for 15 minutes."""
 
     __tablename__ = "task_comments"

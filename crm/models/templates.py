@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from crm.db import Timestamp, db
+from crm.db import Model, Timestamp
 from crm.models.columns import NOW, JsonB, choice, one_of
 
 
@@ -37,7 +37,7 @@ class HeaderType(StrEnum):
     LOCATION = "LOCATION"
 
 
-class Template(db.Model):
+class Template(Model):
     """Only an approved one may be sent, and it is the only thing that leaves a closed window."""
 
     __tablename__ = "templates"

@@ -10,7 +10,7 @@ from flask_login import UserMixin
 from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from crm.db import Timestamp, db
+from crm.db import Model, Timestamp
 from crm.models.columns import NOW, choice, one_of
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class PermissionType(StrEnum):
     REVOKE = "revoke"
 
 
-class User(UserMixin, db.Model):
+class User(UserMixin, Model):
     """A person with an account. Never hard-deleted: `deleted_at`, and the e-mail is rewritten."""
 
     __tablename__ = "users"
@@ -101,7 +101,7 @@ class User(UserMixin, db.Model):
         return self.status == UserStatus.ACTIVE and self.deleted_at is None and not self.is_system
 
 
-class Role(db.Model):
+class Role(Model):
     """A set of permissions. `level`: 0 is the highest; one manages only greater numbers."""
 
     __tablename__ = "roles"
@@ -122,7 +122,7 @@ class Role(db.Model):
     )
 
 
-class Permission(db.Model):
+class Permission(Model):
     """`module.action`, or `module.action.resource` for a narrower object (resource NULL = all)."""
 
     __tablename__ = "permissions"
@@ -149,7 +149,7 @@ class Permission(db.Model):
     created_at: Mapped[datetime] = mapped_column(Timestamp, server_default=NOW)
 
 
-class RolePermission(db.Model):
+class RolePermission(Model):
     """One permission of one role."""
 
     __tablename__ = "role_permissions"
@@ -167,7 +167,7 @@ class RolePermission(db.Model):
     created_at: Mapped[datetime] = mapped_column(Timestamp, server_default=NOW)
 
 
-class UserPermission(db.Model):
+class UserPermission(Model):
     """A permission granted to, or revoked from, one person. A revocation wins."""
 
     __tablename__ = "user_permissions"
@@ -187,7 +187,7 @@ class UserPermission(db.Model):
     created_by: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
 
 
-class UserSession(db.Model):
+class UserSession(Model):
     """A login on one device. `token` is the hex SHA-256 of the random 256-bit cookie value."""
 
     __tablename__ = "user_sessions"
@@ -208,7 +208,7 @@ class UserSession(db.Model):
     revoked_at: Mapped[datetime | None] = mapped_column(Timestamp)
 
 
-class AgentState(db.Model):
+class AgentState(Model):
     """One stretch of availability. The open stretch of a person has no `ended_at`."""
 
     __tablename__ = "agent_states"

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from crm.db import Timestamp, db
+from crm.db import Model, Timestamp
 from crm.models.columns import NOW, JsonB, choice, one_of
 from crm.models.numbers import Provider
 
@@ -32,7 +32,7 @@ class WebhookStatus(StrEnum):
         return not self.is_final
 
 
-class WebhookEvent(db.Model):
+class WebhookEvent(Model):
     """One POST as it came: `body` is the raw bytes, so that it can be processed again."""
 
     __tablename__ = "webhook_events"
