@@ -9,7 +9,7 @@ from sqlalchemy import text
 
 from crm.db import db, on_commit
 from crm.events import Audience, ChatChanged, Event, MessageChanged, publish_all
-from crm.models import WAITING_STATUSES
+from crm.services.chats.moves import is_waiting
 
 # In the order of their ids: two transactions that need several chats never wait in a circle.
 LOCK_CHATS = text("""
@@ -55,5 +55,5 @@ def audience_of(chat: Any) -> Audience:
     return Audience(
         campaign_id=chat.campaign_id,
         agent_ids=tuple(sorted(agents)),
-        waiting=chat.status in WAITING_STATUSES and chat.assigned_agent_id is None,
+        waiting=is_waiting(chat),
     )
