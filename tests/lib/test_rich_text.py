@@ -28,7 +28,16 @@ def test_it_shows_whatsapp_marks(typed, shown):
 
 @pytest.mark.parametrize(
     "typed",
-    ["2 * 3 * 4", "a*b*c", "* no *", "snake_case_name", "*sin cierre", "*dos\nlíneas*", "**", "~ ~"],
+    [
+        "2 * 3 * 4",
+        "a*b*c",
+        "* no *",
+        "snake_case_name",
+        "*sin cierre",
+        "*dos\nlíneas*",
+        "**",
+        "~ ~",
+    ],
 )
 def test_it_leaves_what_is_not_a_mark(typed):
     assert render_text(typed) == typed
@@ -45,7 +54,10 @@ def test_it_escapes_everything_a_customer_can_write():
     ("typed", "address"),
     [
         ("mira https://ejemplo.co/a_b_c?x=1&y=2.", "https://ejemplo.co/a_b_c?x=1&amp;y=2"),
-        ("(https://es.wikipedia.org/wiki/Mate_(bebida))", "https://es.wikipedia.org/wiki/Mate_(bebida)"),
+        (
+            "(https://es.wikipedia.org/wiki/Mate_(bebida))",
+            "https://es.wikipedia.org/wiki/Mate_(bebida)",
+        ),
         ("www.ejemplo.co!", "https://www.ejemplo.co"),
         ("*https://ejemplo.co*", "https://ejemplo.co"),
     ],
@@ -61,18 +73,28 @@ def test_it_links_nothing_but_web_addresses(typed):
 
 def test_an_address_cannot_leave_its_attribute():
     shown = render_text("https://x.co/\"onmouseover='alert(1)'")
-    assert re.fullmatch(r'<a href="[^"<>]*" target="_blank" rel="[a-z ]*">[^"<>]*</a>[^"<>]*', shown)
+    assert re.fullmatch(
+        r'<a href="[^"<>]*" target="_blank" rel="[a-z ]*">[^"<>]*</a>[^"<>]*', shown
+    )
 
 
 @given(st.text(alphabet="*_~`<>&\"' \nab/:.htps()", max_size=200))
 def test_no_text_makes_a_tag_of_its_own(typed):
-    left = re.sub(r"</?(strong|em|s|code|pre)>|<a href=\"[^\"<>]*\" [^<>]*>|</a>", "", render_text(typed))
-    assert "<" not in left and ">" not in left
+    ours = r"</?(strong|em|s|code|pre)>|<a href=\"[^\"<>]*\" [^<>]*>|</a>"
+    assert not re.search("[<>]", re.sub(ours, "", render_text(typed)))
 
 
 @pytest.mark.parametrize(
     ("typed", "large"),
-    [("👍", True), ("🙌🏽", True), ("👩‍👩‍👧", True), ("❤️", True), ("😀😀😀😀", False), ("ok 👍", False), ("", False)],
+    [
+        ("👍", True),
+        ("🙌🏽", True),
+        ("👩‍👩‍👧", True),
+        ("❤️", True),
+        ("😀😀😀😀", False),
+        ("ok 👍", False),
+        ("", False),
+    ],
 )
 def test_only_a_few_emoji_are_shown_large(typed, large):
     assert is_few_emoji(typed) is large

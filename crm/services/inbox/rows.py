@@ -120,7 +120,9 @@ def list_chats(
     query = _rows().where(visible, *_narrowed(tab, user_id=user_id, filters=filters))
     if place := _read_cursor(cursor):
         query = query.where(tuple_(_MOMENT, Chat.id) < tuple_(*place))
-    found = db.session.execute(query.order_by(_MOMENT.desc(), Chat.id.desc()).limit(limit + 1)).all()
+    found = db.session.execute(
+        query.order_by(_MOMENT.desc(), Chat.id.desc()).limit(limit + 1)
+    ).all()
     rows = tuple(_row(record, phones_visible=phones_visible) for record in found[:limit])
     more = len(found) > limit
     return RowPage(rows, _write_cursor(rows[-1]) if more else None)

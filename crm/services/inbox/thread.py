@@ -345,15 +345,9 @@ def _notes(chat_id: int, *, since: datetime | None, until: datetime | None) -> l
 
 # What the reader of a thread wants to see; the panel's story shows the rest.
 SHOWN_EVENTS = (
-    "opened",
     "queued",
     "assigned",
-    "picked",
-    "taken_back",
-    "transferred",
     "offered",
-    "accepted",
-    "declined",
     "closed",
     "reopened",
     "abandoned",
@@ -371,7 +365,7 @@ def _events(chat_id: int, *, since: datetime | None, until: datetime | None) -> 
             subject.last_name.label("agent_last"),
         )
         .outerjoin(User, User.id == ChatEvent.actor_user_id)
-        .outerjoin(subject, subject.id == ChatEvent.data["agent_id"].as_integer())
+        .outerjoin(subject, subject.id == ChatEvent.data["agent"].as_integer())
         .where(ChatEvent.chat_id == chat_id, ChatEvent.kind.in_(SHOWN_EVENTS))
         .order_by(ChatEvent.id)
     )

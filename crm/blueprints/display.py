@@ -1,0 +1,187 @@
+"""What templates may call: times, names of things, and the words behind codes.
+
+A Blueprint without routes, so that it is on every application and every fragment, live ones
+included.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from urllib.parse import quote
+
+from babel.dates import format_date as babel_date
+from flask import Blueprint, has_request_context, request
+from flask_babel import format_date, format_time, get_locale, get_timezone, ngettext
+from flask_babel import gettext as _
+from markupsafe import Markup
+
+from crm.blueprints.assets import versioned_path
+from crm.lib.clock import utcnow
+from crm.lib.person import initials
+from crm.lib.rich_text import is_few_emoji, render_text
+from crm.models import LeadStatus
+from crm.services.inbox import Bubble, NoteBubble
+
+blueprint = Blueprint("display", __name__)
+
+LANGUAGES = (("es", "Español"), ("en", "English"))
+THEMES = ("light", "dark")
+
+
+@blueprint.app_context_processor
+def page_values() -> dict[str, Any]:
+    """For every template: where the icons are, the languages, and the theme of this browser."""
+    theme = request.cookies.get("theme") if has_request_context() else None
+    return {
+        "icons_url": f"{versioned_path()}/img/icons.svg",
+        "languages": LANGUAGES,
+        "theme": theme if theme in THEMES else None,
+    }
+
+
+blueprint.add_app_template_filter(render_text, "rich")
+blueprint.add_app_template_filter(is_few_emoji, "few_emoji")
+blueprint.add_app_template_filter(initials, "initials")
+
+
+@blueprint.app_template_test("bubble")
+def is_bubble(item: object) -> bool:
+    return isinstance(item, Bubble)
+
+
+@blueprint.app_template_test("note")
+def is_note(item: object) -> bool:
+    return isinstance(item, NoteBubble)
+
+
+@blueprint.app_template_filter("moment")
+def moment(at: datetime, style: str, css_class: str = "") -> Markup:
+    """A `<time>` that the browser writes anew in its own zone; the text here serves until then.
+
+    Styles: clock (10:42), row (10:42, yesterday, Mon, 3 Jul), soon (with the day), date, month.
+    """
+    return Markup('<time datetime="{}" data-style="{}"{}>{}</time>').format(
+        at.isoformat(),
+        style,
+        Markup(' class="{}"').format(css_class) if css_class else "",
+        written(at, style),
+    )
+
+
+def written(at: datetime, style: str) -> str:
+    """The moment in words, in the zone of the request."""
+    if style == "clock":
+        return format_time(at, "HH:mm")
+    if style == "month":
+        return format_date(at, "MMMM yyyy")
+    if style == "date":
+        return format_date(at, "d MMM")
+    today = utcnow().astimezone(get_timezone()).date()
+    day = at.astimezone(get_timezone()).date()
+    if day == today:
+        return format_time(at, "HH:mm")
+    if style == "soon":
+        return f"{babel_date(day, 'EEE', locale=get_locale())} {format_time(at, 'HH:mm')}"
+    age = (today - day).days
+    if age == 1:
+        return _("yesterday")
+    if 1 < age < 7:
+        return babel_date(day, "EEE", locale=get_locale())
+    return babel_date(day, "d MMM", locale=get_locale())
+
+
+@blueprint.app_template_filter("time_left")
+def time_left(seconds: int) -> str:
+    """'23 h 49 min left'."""
+    hours, minutes = divmod(seconds // 60, 60)
+    spoken = f"{hours} h {minutes} min" if hours else f"{minutes} min"
+    return _("%(time)s left", time=spoken)
+
+
+@blueprint.app_template_filter("lead_word")
+def lead_word(status: LeadStatus) -> str:
+    return {
+        LeadStatus.NEW: _("New"),
+        LeadStatus.CONTACTED: _("Contacted"),
+        LeadStatus.QUALIFIED: _("Qualified"),
+        LeadStatus.PROPOSAL: _("Proposal"),
+        LeadStatus.NEGOTIATION: _("Negotiation"),
+        LeadStatus.WON: _("Won"),
+        LeadStatus.LOST: _("Lost"),
+        LeadStatus.FOLLOW_UP: _("Follow-up"),
+    }[status]
+
+
+@blueprint.app_template_filter("receipt_reason")
+def receipt_reason(reason: str | None) -> str:
+    """Why a chat moved, for people; a reason that somebody typed stays as it is."""
+    words = {
+        "routed": "",
+        "turn": _("it was their turn"),
+        "last_agent": _("they attended this customer before"),
+        "last_agent_not_free": _("by turn, as the last agent is not free"),
+        "least_busy": _("the least busy"),
+        "skills": _("they know the matter"),
+        "skills_partial": _("they know part of the matter"),
+        "priority": _("by priority"),
+        "picked": _("taken by hand"),
+        "agent_offline": _("the agent went offline"),
+        "no_answer": _("nobody had answered"),
+        "manual": _("agents take chats by hand"),
+        "nobody_free": _("no agent is free right now"),
+        "nobody_skilled": _("no free agent knows the matter"),
+        "opened": "",
+    }
+    return words.get(reason or "", reason or "")
+
+
+@blueprint.app_template_filter("reason")
+def failure_reason(message: str | None, code: str | None) -> str:
+    """Why a message was not delivered: our words where we have them, else the provider's."""
+    if message:
+        return _(message)
+    return _("Reason %(code)s.", code=code) if code else ""
+
+
+@blueprint.app_template_filter("media_form")
+def media_form(mime: str | None) -> str:
+    """'image/jpeg' -> 'JPEG', 'audio/ogg; codecs=opus' -> 'OGG'."""
+    if not mime:
+        return ""
+    return mime.partition(";")[0].rpartition("/")[2].removeprefix("x-")[:12].upper()
+
+
+@blueprint.app_template_filter("map_address")
+def map_address(place: dict[str, Any]) -> str | None:
+    """A map of the spot; None where the coordinates are no numbers."""
+    try:
+        latitude, longitude = float(place["latitude"]), float(place["longitude"])
+    except (KeyError, TypeError, ValueError):
+        return None
+    spot = quote(f"{latitude:.6f},{longitude:.6f}")
+    return f"https://www.google.com/maps/search/?api=1&query={spot}"
+
+
+@blueprint.app_template_filter("contact_name")
+def contact_name(card: Any) -> str | None:
+    """The name on a shared contact card; any part of it may be missing or odd."""
+    name = card.get("name") if isinstance(card, dict) else None
+    if not isinstance(name, dict):
+        return None
+    parts = " ".join(str(name[key]) for key in ("first_name", "last_name") if name.get(key))
+    return str(name.get("formatted_name") or parts) or None
+
+
+@blueprint.app_template_filter("contact_phones")
+def contact_phones(card: Any) -> str:
+    phones = card.get("phones") if isinstance(card, dict) else None
+    shown = [
+        str(phone["phone"])
+        for phone in (phones if isinstance(phones, list) else [])
+        if isinstance(phone, dict) and phone.get("phone")
+    ]
+    if len(shown) > 2:
+        more = ngettext("and %(num)d more", "and %(num)d more", len(shown) - 2)
+        return f"{', '.join(shown[:2])} {more}"
+    return ", ".join(shown)

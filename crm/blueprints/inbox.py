@@ -1,0 +1,281 @@
+"""The desk: the list of chats, the open conversation, and what an agent does in it."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
+
+from flask import Blueprint, make_response, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import gettext as _
+from sqlalchemy import func, select
+
+from crm.blueprints.htmx import wants_fragment
+from crm.db import atomic, db
+from crm.errors import DomainError
+from crm.forms.messages import MessageForm
+from crm.models import Chat, ChatStatus, User, WhatsappNumber
+from crm.permissions import Scope, current_scope, load_chat, requires, visible_chats
+from crm.services import chats, inbox
+from crm.services.inbox.rows import TABS
+from crm.services.messages import outbound
+
+blueprint = Blueprint("inbox", __name__)
+
+
+@dataclass(frozen=True)
+class May:
+    """What this person may do with the open chat, decided here and not in a template."""
+
+    reply: bool
+    pick: bool
+    take_over: bool
+    close: bool
+
+
+def rights_in(chat: Chat, scope: Scope) -> May:
+    mine = chat.assigned_agent_id == scope.user_id
+    free = chat.assigned_agent_id is None
+    return May(
+        reply=chat.status.is_open and mine and scope.can("chats.reply"),
+        pick=chat.status.is_open and free and scope.can("chats.pick"),
+        take_over=not (mine or free) and scope.can("chats.assign") and scope.can("chats.reply"),
+        close=chat.status.is_open
+        and scope.can("chats.close")
+        and (mine or scope.can("chats.assign")),
+    )
+
+
+@blueprint.get("/inbox")
+@requires("chats.read")
+def page() -> ResponseReturnValue:
+    """The desk with no chat open."""
+    return render_template("inbox/page.html", head=None, **_list_values(), **_desk_values())
+
+
+@blueprint.get("/inbox/list")
+@requires("chats.read")
+def list_rows() -> ResponseReturnValue:
+    """The list anew, or its next page where the address carries a cursor."""
+    values = _list_values(with_counts="cursor" not in request.args)
+    if "cursor" in request.args:
+        return render_template("inbox/_rows.html", **values)
+    return render_template("inbox/_list_and_counts.html", **values)
+
+
+@blueprint.get("/inbox/counts")
+@requires("chats.read")
+def counts() -> ResponseReturnValue:
+    scope = current_scope()
+    return render_template(
+        "inbox/_counts.html",
+        counts=inbox.count_chats(visible_chats(scope), user_id=scope.user_id),
+        tab=_tab(),
+        filters=_filters(),
+    )
+
+
+@blueprint.get("/inbox/<int:chat_id>")
+@requires("chats.read")
+def chat(chat_id: int) -> ResponseReturnValue:
+    """The desk with a chat open; as a fragment, the conversation alone."""
+    return _show_chat(load_chat(current_scope(), chat_id))
+
+
+@blueprint.get("/inbox/<int:chat_id>/client")
+@requires("chats.read", "clients.read")
+def client(chat_id: int) -> ResponseReturnValue:
+    """The same with the customer's panel in front, where there is no room for both."""
+    return _show_chat(load_chat(current_scope(), chat_id), pane="client")
+
+
+@blueprint.get("/inbox/<int:chat_id>/messages")
+@requires("chats.read")
+def messages(chat_id: int) -> ResponseReturnValue:
+    """The page of messages before the cursor."""
+    found = load_chat(current_scope(), chat_id)
+    thread = inbox.load_thread(found, before=request.args.get("before"))
+    return render_template("inbox/_messages.html", chat_id=found.id, thread=thread)
+
+
+@blueprint.post("/inbox/<int:chat_id>/messages")
+@requires("chats.reply")
+def send(chat_id: int) -> ResponseReturnValue:
+    """Queue an answer: its bubble with a clock and a fresh composer, or 422 with what is wrong."""
+    scope = current_scope()
+    form = MessageForm()
+    if not form.validate_on_submit():
+        return _refuse(load_chat(scope, chat_id), form.first_error, form.text.data)
+    try:
+        with atomic():
+            found = load_chat(scope, chat_id)
+            author = db.session.get_one(User, scope.user_id)
+            message = outbound.queue_outbound(
+                found, author=author, text=form.text.data, client_key=form.key
+            )
+    except DomainError as error:
+        if error.http_status not in (409, 422):
+            raise
+        db.session.rollback()
+        words = _(error.message, **error.values)
+        return _refuse(load_chat(scope, chat_id), words, form.text.data)
+    if not wants_fragment():
+        return redirect(url_for("inbox.chat", chat_id=chat_id))
+    bubble = inbox.find_bubble(message.id)
+    return render_template("inbox/_sent.html", bubble=bubble, **_composer_values(found, scope))
+
+
+@blueprint.post("/inbox/<int:chat_id>/read")
+@requires("chats.read")
+def mark_read(chat_id: int) -> ResponseReturnValue:
+    """The owner has the chat before their eyes; anybody else changes nothing."""
+    scope = current_scope()
+    with atomic():
+        found = load_chat(scope, chat_id)
+        chats.mark_read(found, db.session.get_one(User, scope.user_id))
+    return "", 204
+
+
+@blueprint.post("/inbox/<int:chat_id>/assign-to-me")
+@requires("chats.reply")
+def assign_to_me(chat_id: int) -> ResponseReturnValue:
+    """Take a chat that nobody has, or, with the right to assign, from whoever has it."""
+    scope = current_scope()
+    with atomic():
+        found = load_chat(scope, chat_id)
+        me = db.session.get_one(User, scope.user_id)
+        if rights_in(found, scope).take_over:
+            chats.assign_chat(found, me, actor=chats.person(me.id), reason="picked")
+        elif scope.can("chats.pick"):
+            chats.pick_chat(found, me)
+        else:
+            raise chats.IllegalMove
+    return _after_move(chat_id)
+
+
+@blueprint.post("/inbox/<int:chat_id>/close")
+@requires("chats.close")
+def close(chat_id: int) -> ResponseReturnValue:
+    scope = current_scope()
+    with atomic():
+        found = load_chat(scope, chat_id)
+        if not rights_in(found, scope).close:
+            raise chats.IllegalMove
+        chats.close_chat(found, actor=chats.person(scope.user_id), reason="resolved")
+    return _after_move(chat_id)
+
+
+def _show_chat(found: Chat, *, pane: str | None = None) -> ResponseReturnValue:
+    values = _chat_values(found, current_scope()) | {"pane": pane}
+    if wants_fragment():
+        return render_template("inbox/_conversation.html", **values)
+    return render_template("inbox/page.html", **values, **_list_values(), **_desk_values())
+
+
+def _after_move(chat_id: int) -> ResponseReturnValue:
+    if not wants_fragment():
+        return redirect(url_for("inbox.chat", chat_id=chat_id))
+    db.session.expire_all()
+    return _show_chat(load_chat(current_scope(), chat_id))
+
+
+def _refuse(found: Chat, error: str, text: str | None) -> ResponseReturnValue:
+    """422: the composer with the error beside the box and what was typed still in it."""
+    scope = current_scope()
+    if not wants_fragment():
+        values = _chat_values(found, scope) | {"error": error, "text": text}
+        html = render_template("inbox/page.html", **values, **_list_values(), **_desk_values())
+        return make_response(html, 422)
+    values = _composer_values(found, scope)
+    return make_response(
+        render_template("inbox/_composer.html", error=error, text=text, **values), 422
+    )
+
+
+def _chat_values(found: Chat, scope: Scope) -> dict[str, Any]:
+    visible = visible_chats(scope)
+    phones_visible = scope.can("clients.view_phone")
+    return _composer_values(found, scope) | {
+        "thread": inbox.load_thread(found),
+        "card": inbox.load_card(found, visible, phones_visible=phones_visible),
+        "list_url": "/inbox?" + _list_query(),
+        "pane": None,
+    }
+
+
+def _composer_values(found: Chat, scope: Scope) -> dict[str, Any]:
+    return {
+        "head": inbox.load_head(found, phones_visible=scope.can("clients.view_phone")),
+        "may": rights_in(found, scope),
+        "client_key": uuid.uuid4(),
+    }
+
+
+def _list_values(*, with_counts: bool = True) -> dict[str, Any]:
+    scope = current_scope()
+    visible = visible_chats(scope)
+    tab, filters = _tab(), _filters()
+    values = {
+        "page": inbox.list_chats(
+            visible,
+            user_id=scope.user_id,
+            tab=tab,
+            cursor=request.args.get("cursor"),
+            filters=filters,
+            phones_visible=scope.can("clients.view_phone"),
+        ),
+        "tab": tab,
+        "filters": filters,
+        "list_query": _list_query(),
+    }
+    if with_counts:
+        values["counts"] = inbox.count_chats(visible, user_id=scope.user_id)
+    return values
+
+
+def _desk_values() -> dict[str, Any]:
+    numbers = select(func.count(WhatsappNumber.id)).where(WhatsappNumber.deleted_at.is_(None))
+    return {
+        "number_count": db.session.scalar(numbers),
+        "may_set_status": current_scope().can("agents.set_own_status"),
+    }
+
+
+def _tab() -> str:
+    """An agent starts with their own chats, who steers with all of them."""
+    asked = request.args.get("tab")
+    if asked in TABS:
+        return asked
+    return "mine" if current_scope().can("chats.reply") else "all"
+
+
+def _filters() -> inbox.Filters:
+    """The filters of the address; what makes no sense is left aside, so that old links work."""
+    args = request.args
+    status = args.get("status")
+    text = " ".join(args.get("q", "").replace("\x00", "").split())[:100]
+    return inbox.Filters(
+        text=text or None,
+        status=ChatStatus(status) if status in list(ChatStatus) else None,
+        campaign_id=args.get("campaign", type=_number),
+        agent_id=args.get("agent", type=_number),
+        unread=args.get("unread") == "1",
+    )
+
+
+def _number(value: str) -> int:
+    number = int(value)
+    if not 0 < number < 2**31:
+        raise ValueError("not an id of ours")
+    return number
+
+
+def _list_query() -> str:
+    """The list's part of the address, in one order, without its defaults."""
+    kept = ("q", "status", "campaign", "agent", "unread")
+    pairs = [("tab", _tab())] + [
+        (name, request.args[name]) for name in kept if request.args.get(name)
+    ]
+    return urlencode(pairs)

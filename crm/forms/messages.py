@@ -1,0 +1,49 @@
+"""The composer."""
+
+from __future__ import annotations
+
+import uuid
+
+from flask_babel import lazy_gettext as _l
+from flask_wtf import FlaskForm
+from wtforms import HiddenField, TextAreaField
+from wtforms.validators import Length, ValidationError
+
+# WhatsApp's own limit for a text.
+LONGEST_TEXT = 4096
+
+
+class MessageForm(FlaskForm):
+    """A text to a customer. `client_key` names this sending: two with the same key are one."""
+
+    text = TextAreaField(
+        _l("Message"),
+        # A browser sends line breaks as CR LF; WhatsApp counts and shows one.
+        filters=[lambda value: value.replace("\r\n", "\n").strip() if value else value],
+        validators=[
+            Length(
+                max=LONGEST_TEXT,
+                message=_l("A message has at most 4,096 characters; split this one."),
+            )
+        ],
+    )
+    client_key = HiddenField()
+
+    def validate_text(self, field: TextAreaField) -> None:
+        if not (field.data or "").strip():
+            raise ValidationError(_l("Write something first."))
+
+    def validate_client_key(self, field: HiddenField) -> None:
+        try:
+            uuid.UUID(field.data or "")
+        except ValueError:
+            raise ValidationError(_l("Reload the page and send it again.")) from None
+
+    @property
+    def key(self) -> uuid.UUID:
+        return uuid.UUID(self.client_key.data)
+
+    @property
+    def first_error(self) -> str:
+        """The first thing that is wrong, in words."""
+        return next((str(message) for errors in self.errors.values() for message in errors), "")
