@@ -134,19 +134,6 @@ def take_offline(user_id: int, *, seconds: float) -> bool:
     return set_agent_status(user, AgentStatus.OFFLINE, reason=NO_CONNECTION, actor=SYSTEM)
 
 
-def take_absent_offline(*, seconds: float) -> list[int]:
-    """Set every absent agent offline; returns who. The caller has been up for `seconds` itself.
-
-    A caller that has just started knows nothing of the time before: after a stop of the whole
-    installation everybody would look absent, so it waits one span first.
-    """
-    return [
-        user_id
-        for user_id in find_absent_agents(seconds=seconds)
-        if take_offline(user_id, seconds=seconds)
-    ]
-
-
 def find_open_stretch(user_id: int) -> AgentState | None:
     """Since when the agent is in their present state; None for one who never had a state."""
     return db.session.scalar(

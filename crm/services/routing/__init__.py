@@ -11,13 +11,19 @@ from crm.services.routing.assign import (
     explain_chat,
     route_chat,
 )
-from crm.services.routing.sweep import find_rings
+from crm.services.routing.sweep import (
+    find_drainable_campaigns,
+    find_gone_agents,
+    find_unrouted_chats,
+)
 
 __all__ = [
     "Drained",
     "drain_agent",
     "drain_campaign",
     "explain_chat",
-    "find_rings",
+    "find_drainable_campaigns",
+    "find_gone_agents",
+    "find_unrouted_chats",
     "route_chat",
 ]

@@ -5,6 +5,8 @@ Only looks; the clock rings what is found here, and the jobs look again under lo
 
 from __future__ import annotations
 
+import time
+
 from sqlalchemy import func, select
 
 from crm.db import db
@@ -15,24 +17,12 @@ from crm.services.routing.floor import read_floor
 # A younger one has most likely been rung for and is on its way.
 UNROUTED_SECONDS = 2
 LIMIT = 500
-
-
-def find_rings(*, absent_seconds: float | None) -> list[tuple[str, int]]:
-    """Every (job, key) that ought to be rung now.
-
-    `absent_seconds` None leaves absent agents alone: a clock that has just started cannot tell who
-    has been away from who was cut off by the same stop.
-    """
-    rings = [("routing.route", chat_id) for chat_id in find_unrouted_chats()]
-    rings += [("routing.drain", campaign_id) for campaign_id in find_drainable_campaigns()]
-    gone = set(find_stranded_agents())
-    if absent_seconds is not None:
-        gone.update(find_absent_agents(seconds=absent_seconds))
-    return rings + [("routing.release", user_id) for user_id in sorted(gone)]
+# Since when this process can have seen anybody.
+_awake_since = time.monotonic()
 
 
 def find_unrouted_chats() -> list[int]:
-    """Chats still in `new` after a moment: their ring was lost."""
+    """For `routing.route`: chats still in `new` after a moment, because their ring was lost."""
     since = func.now() - func.make_interval(0, 0, 0, 0, 0, 0, UNROUTED_SECONDS)
     return list(
         db.session.scalars(
@@ -47,7 +37,11 @@ def find_unrouted_chats() -> list[int]:
 
 
 def find_drainable_campaigns() -> list[int]:
-    """Campaigns where a chat waits although somebody has room: hours began, or a ring was lost."""
+    """For `routing.drain`: a chat waits although somebody has room.
+
+    Hours have begun, a limit was raised, a chat has waited long enough for a partial match, or a
+    ring was lost.
+    """
     waiting = set(
         db.session.scalars(
             select(Chat.campaign_id)
@@ -58,8 +52,20 @@ def find_drainable_campaigns() -> list[int]:
     return sorted(read_floor(waiting, lock=False).serving()) if waiting else []
 
 
-def find_stranded_agents() -> list[int]:
-    """Offline agents who still hold an unanswered chat from before they went."""
+def find_gone_agents(*, absent_seconds: float) -> list[int]:
+    """For `routing.release`: no sign of life, or offline and still holding unanswered chats.
+
+    A process that has just started leaves the absent alone: it cannot tell who has been away from
+    who was cut off by the same stop.
+    """
+    gone = set(_find_stranded_agents())
+    if time.monotonic() - _awake_since >= absent_seconds:
+        gone.update(find_absent_agents(seconds=absent_seconds))
+    return sorted(gone)
+
+
+def _find_stranded_agents() -> list[int]:
+    """Offline agents with an unanswered chat from before they went."""
     return list(
         db.session.scalars(
             select(User.id)
