@@ -1,0 +1,405 @@
+// The page's one live connection: it brings what has changed, and mends what was missed.
+//
+// What other modules hear, on `document`:
+//   crm:row    {chat_id, version, html}               a list row, new or changed
+//   crm:bubble {chat_id, message_id, version, html}   a message that was added to the open chat
+//   crm:ticks  {chat_id, message_id, version, html}   the same message again, when it has changed
+//   crm:event  {name, ...}   counts {counts}, gone {chat_id}, agent {user_id}
+//   crm:connection {state}   live, stale (no live events, the page asks every 10 s), offline
+//   crm:synced {list, thread}   list or thread were fetched and morphed
+//   crm:ready  the connection module has started
+// What it hears: crm:opened {chat_id}, when a module has put another chat on the screen (or none).
+// Messages keep their order; those that come while the page is being mended wait until it is.
+//
+// Why no hx-ws: docs/decisions/004-live-socket.md.
+
+const PATH = "/socket";
+const BANNER_AFTER = 3000;
+const POLL_EVERY = 10000;
+// The server pings every 25 s; after two missed ones the line is dead, whatever the browser thinks.
+const SILENCE = 60000;
+const FIRST_DELAY = 500;
+const LONGEST_DELAY = 8000;
+const PAGES_AT_MOST = 8;
+const CLOSED = { restart: 1012, sessionOver: 4401, tooMany: 4409 };
+
+let socket = null;
+let attempt = 0;
+let timer = 0;
+let bannerTimer = 0;
+let heardAt = Date.now();
+let beatAt = Date.now();
+let state = "connecting";
+let resting = false; // too many pages of this person: this one only polls until it is looked at
+let leaving = false;
+
+const jitter = (ms) => ms * (0.5 + Math.random());
+const byId = (id) => document.getElementById(id);
+const tell = (name, detail = {}) => document.dispatchEvent(new CustomEvent(`crm:${name}`, { detail }));
+
+// ---------------------------------------------------------------------------------------- socket
+
+function connect() {
+  clearTimeout(timer);
+  timer = 0;
+  if (leaving || (socket && socket.readyState <= WebSocket.OPEN)) return;
+  const scheme = location.protocol === "https:" ? "wss" : "ws";
+  const mine = new WebSocket(`${scheme}://${location.host}${PATH}`);
+  socket = mine;
+  mine.onopen = () => {
+    if (mine !== socket) return;
+    attempt = 0;
+    resting = false;
+    heardAt = Date.now();
+    become("live");
+    say({ type: "visible", value: !document.hidden });
+    thread.subscribe();
+    // Whatever happened while nobody listened: between the page's load and now, or since the cut.
+    mend({ list: true, thread: true });
+  };
+  mine.onmessage = ({ data }) => {
+    if (mine !== socket) return;
+    heardAt = Date.now();
+    receive(JSON.parse(data));
+  };
+  mine.onclose = ({ code }) => {
+    if (mine !== socket) return;
+    socket = null;
+    if (code === CLOSED.sessionOver) return toLogin();
+    if (code === CLOSED.tooMany) resting = true;
+    become("offline");
+    if (resting && document.hidden) return;
+    const base = Math.min(LONGEST_DELAY, FIRST_DELAY * 2 ** attempt++);
+    // After a restart everybody comes at once: spread them.
+    retryIn(jitter(code === CLOSED.restart ? 1500 : resting ? 30000 : base));
+  };
+}
+
+function retryIn(ms) {
+  clearTimeout(timer);
+  timer = setTimeout(connect, ms);
+}
+
+function say(message) {
+  if (socket?.readyState === WebSocket.OPEN) socket.send(JSON.stringify(message));
+}
+
+function drop() {
+  const dead = socket;
+  socket = null;
+  dead?.close();
+  become("offline");
+  connect();
+}
+
+function toLogin() {
+  leaving = true;
+  socket?.close();
+  const here = location.pathname + location.search;
+  location.assign(`/login?next=${encodeURIComponent(here)}`);
+}
+
+// ---------------------------------------------------------------------------------------- states
+
+function become(next) {
+  if (state === next) return;
+  state = next;
+  clearTimeout(bannerTimer);
+  if (next === "live") showBanner(null);
+  // A blink of the line is nobody's business.
+  else bannerTimer = setTimeout(() => showBanner(next), next === "stale" ? 0 : BANNER_AFTER);
+  tell("connection", { state: next });
+}
+
+function showBanner(which) {
+  const banner = byId("banner");
+  if (!banner) return;
+  for (const text of banner.querySelectorAll("[data-text]")) text.hidden = text.dataset.text !== which;
+  banner.hidden = !which;
+}
+
+setInterval(() => {
+  const now = Date.now();
+  const slept = now - beatAt > 30000;
+  beatAt = now;
+  if (socket?.readyState === WebSocket.OPEN && now - heardAt > SILENCE) return drop();
+  if (slept) wake();
+}, 5000);
+
+setInterval(() => {
+  // Without live events the page asks, hidden or not: the title still counts what is unread.
+  if (state !== "live" && !leaving) setTimeout(() => mend({ list: true, thread: true }), Math.random() * 2000);
+}, POLL_EVERY);
+
+let awayAt = 0;
+function wake() {
+  if (leaving) return;
+  if (socket?.readyState === WebSocket.OPEN) mend({ list: true, thread: true });
+  else {
+    attempt = 0;
+    connect();
+  }
+}
+document.addEventListener("visibilitychange", () => {
+  say({ type: "visible", value: !document.hidden });
+  if (document.hidden) awayAt = Date.now();
+  else if (!socket || Date.now() - awayAt > 60000) wake();
+});
+addEventListener("online", wake);
+addEventListener("pageshow", (event) => event.persisted && wake());
+addEventListener("pagehide", () => socket?.close());
+
+// -------------------------------------------------------------------------------------- messages
+
+const waiting = [];
+let mending = null;
+
+function receive(message) {
+  if (message.type === "ping") {
+    say({ type: "pong" });
+    if (message.chat_id === thread.id() && thread.isBehind(message)) mend({ thread: true });
+  } else if (message.type === "opened") {
+    if (message.chat_id === thread.id()) thread.acknowledge(message);
+  } else if (mending) waiting.push(message);
+  else deliver(message);
+}
+
+function deliver(message) {
+  if (message.type === "html") {
+    const { type, kind, ...detail } = message;
+    tell(kind, detail);
+    thread.note(kind, detail);
+    return;
+  }
+  const { type, ...detail } = message;
+  if (detail.name === "resync") {
+    become("live");
+    // Everybody hears it at once; not everybody asks at once.
+    setTimeout(() => mend({ list: true, thread: true }), Math.random() * 1000);
+  } else if (detail.name === "delayed") become("stale");
+  else tell("event", detail);
+}
+
+// --------------------------------------------------------------------------------------- mending
+
+let wanted = null;
+
+/** Fetch list or thread (or both) and morph them in. Calls while one runs become one more run. */
+async function mend(parts) {
+  wanted = { ...wanted, ...Object.fromEntries(Object.entries(parts).filter(([, on]) => on)) };
+  if (mending) return mending;
+  mending = (async () => {
+    try {
+      while (wanted && !leaving) {
+        const now = wanted;
+        wanted = null;
+        await Promise.all([now.list && mendList(), now.thread && thread.mend()]);
+        tell("synced", { list: !!now.list, thread: !!now.thread });
+      }
+    } catch (error) {
+      // The server is away, or answers nonsense: the next poll or reconnection tries again.
+      wanted = null;
+      if (!(error instanceof TypeError) && error.name !== "TimeoutError") console.warn("live:", error);
+    }
+  })();
+  await mending;
+  mending = null;
+  for (const message of waiting.splice(0)) receive(message);
+  if (wanted) mend({});
+}
+
+async function fetchPage(url) {
+  const answer = await fetch(url, {
+    headers: { "HX-Request": "true", "HX-Request-Type": "partial" },
+    signal: AbortSignal.timeout(15000),
+    redirect: "manual",
+  });
+  if (answer.status === 401 || answer.type === "opaqueredirect") {
+    toLogin();
+    throw new TypeError("signed out");
+  }
+  if (answer.status === 404) return null;
+  if (!answer.ok) throw new TypeError(`answer ${answer.status}`);
+  return new DOMParser().parseFromString(await answer.text(), "text/html");
+}
+
+const morph = (target, fresh) =>
+  htmx.swap({ target, text: fresh.outerHTML, swap: "outerMorph", sourceElement: target, transition: false });
+
+async function mendList() {
+  const rows = byId("rows");
+  if (!rows) return;
+  const query = rows.dataset.query;
+  const page = await fetchPage(`/inbox/list?${query}`);
+  const fresh = page?.getElementById("rows");
+  if (!fresh || byId("rows")?.dataset.query !== query) return;
+  await fetchFurtherRows(fresh, rows.querySelectorAll("[data-chat-id]").length);
+  if (byId("rows")?.dataset.query !== query) return;
+  keepMarks(byId("rows"), fresh);
+  await keepingScroll(byId("rows"), () => morph(byId("rows"), fresh));
+  const tabs = page.getElementById("tabs");
+  if (tabs && byId("tabs")) await morph(byId("tabs"), tabs);
+}
+
+/** Who has scrolled far keeps as many rows as there were. */
+async function fetchFurtherRows(fresh, wantedRows) {
+  for (let page = 1; page < PAGES_AT_MOST; page++) {
+    const more = fresh.querySelector("[data-more]");
+    if (!more || fresh.querySelectorAll("[data-chat-id]").length >= wantedRows) return;
+    const next = await fetchPage(more.dataset.more);
+    if (!next) return;
+    more.replaceWith(...next.querySelectorAll("li"));
+  }
+}
+
+/** What a page has put on its rows by itself (the open chat, the marked one) is not the server's. */
+function keepMarks(old, fresh) {
+  for (const link of old.querySelectorAll("[aria-current], [tabindex]")) {
+    const chat = link.closest("[data-chat-id]")?.dataset.chatId;
+    const twin = chat && fresh.querySelector(`[data-chat-id="${chat}"] ${link.localName}`);
+    if (!twin) continue;
+    for (const name of ["aria-current", "tabindex"])
+      if (link.hasAttribute(name)) twin.setAttribute(name, link.getAttribute(name));
+  }
+}
+
+async function keepingScroll(box, change) {
+  const top = box.scrollTop;
+  await change();
+  box.scrollTop = top;
+}
+
+// ---------------------------------------------------------------------------------------- thread
+
+const thread = {
+  version: 0,
+  subscribed: null,
+  counted: null, // {count, ids}: how many messages the chat had, and which have come since
+  lastMend: 0,
+
+  element: () => document.querySelector("#thread[data-chat-id]"),
+  id() {
+    return Number(this.element()?.dataset.chatId) || null;
+  },
+
+  subscribe() {
+    const element = this.element();
+    this.version = Number(element?.dataset.version) || 0;
+    this.counted = null;
+    this.subscribed = this.id();
+    say({ type: "open", chat_id: this.subscribed });
+  },
+
+  /** The server's answer to `open`: how far the chat is now. */
+  acknowledge({ version, count }) {
+    if (version > this.version) return this.mendSoon();
+    this.counted = { count, ids: new Set() };
+  },
+
+  isBehind({ version, count }) {
+    const known = this.counted && this.counted.count + this.counted.ids.size;
+    return version > this.version || (known !== null && count !== known);
+  },
+
+  /** A bubble explains a new version; a row that is ahead of all bubbles means something else. */
+  note(kind, { chat_id, message_id, version, html }) {
+    if (chat_id !== this.id()) return;
+    if (kind !== "row") {
+      this.version = Math.max(this.version, version);
+      if (kind === "bubble") this.counted?.ids.add(message_id);
+      const reopened = kind === "bubble" && byId("compose")?.querySelector(".closed-window");
+      if (reopened) this.mendSoon();
+    } else if (version > this.version) {
+      if (this.onlyReadMoved(html)) this.version = version;
+      else this.mendSoon();
+    }
+  },
+
+  onlyReadMoved(html) {
+    const row = new DOMParser().parseFromString(html, "text/html").querySelector("[data-chat-id]");
+    const mine = this.element().dataset;
+    if (!row || row.dataset.unread === mine.unread) return false;
+    if (row.dataset.status !== mine.status || row.dataset.agentId !== mine.agentId) return false;
+    mine.unread = row.dataset.unread;
+    return true;
+  },
+
+  mendSoon() {
+    const wait = Math.max(150, this.lastMend + 1000 - Date.now());
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => mend({ thread: true }), wait);
+  },
+
+  async mend() {
+    const id = this.id();
+    if (!id) return;
+    this.lastMend = Date.now();
+    const page = await fetchPage(`/inbox/${id}`);
+    if (this.id() !== id) return;
+    if (!page) return tell("event", { name: "gone", chat_id: id });
+    const fresh = page.querySelector("#thread[data-chat-id]");
+    if (!fresh) return;
+    prepareLog(byId("log"), fresh.querySelector("#log"));
+    keepComposer(byId("compose"), fresh.querySelector("#compose"));
+    await keepingLog(() => morph(this.element(), fresh));
+    const panel = page.getElementById("panel");
+    if (panel && byId("panel")) await morph(byId("panel"), panel);
+    this.subscribe();
+  },
+};
+
+/** Keep in the fresh log what the server does not know of, or has on an earlier page. */
+function prepareLog(old, fresh) {
+  if (!old || !fresh) return;
+  const first = fresh.querySelector("[data-position]");
+  const overlaps = [...fresh.querySelectorAll("[data-message-id]")].some((node) => byId(node.id));
+  if (first && overlaps && first.id) {
+    const edge = old.querySelector(`#${CSS.escape(first.id)}`);
+    const earlier = [];
+    for (let node = edge?.previousElementSibling; node; node = node.previousElementSibling)
+      earlier.unshift(node.cloneNode(true));
+    if (earlier.some((node) => node.dataset.position)) {
+      fresh.querySelector("[data-older]")?.remove();
+      fresh.prepend(...earlier);
+    }
+  }
+  const line = old.querySelector("#unread-line");
+  const after = line?.nextElementSibling?.id && fresh.querySelector(`#${CSS.escape(line.nextElementSibling.id)}`);
+  if (after && !fresh.querySelector("#unread-line")) after.before(line.cloneNode(true));
+  for (const unsent of old.querySelectorAll("[data-client-key]:not([data-message-id])")) {
+    const key = CSS.escape(unsent.dataset.clientKey);
+    if (!fresh.querySelector(`[data-client-key="${key}"]`)) fresh.append(unsent.cloneNode(true));
+  }
+}
+
+/** The box under one's fingers stays; where the chat's state asks for another, the words go along. */
+function keepComposer(old, fresh) {
+  if (!old || !fresh) return;
+  if (old.dataset.state === fresh.dataset.state) {
+    fresh.replaceWith(old.cloneNode(true));
+    return;
+  }
+  const words = old.querySelector("textarea")?.value;
+  const box = fresh.querySelector("textarea");
+  if (words && box) box.textContent = words;
+}
+
+/** At the bottom one stays at the bottom; elsewhere nothing moves. */
+async function keepingLog(change) {
+  const log = byId("log");
+  const atEnd = log && log.scrollHeight - log.scrollTop - log.clientHeight < 40;
+  const top = log?.scrollTop;
+  await change();
+  const now = byId("log");
+  if (now) now.scrollTop = atEnd ? now.scrollHeight : top;
+}
+
+// ----------------------------------------------------------------------------------------- start
+
+document.addEventListener("crm:opened", () => thread.subscribe());
+document.addEventListener("htmx:after:swap", () => {
+  // However another chat came onto the screen, its bubbles are wanted from now on.
+  if (!mending && thread.id() !== thread.subscribed) thread.subscribe();
+});
+connect();
+tell("ready");
