@@ -1,0 +1,323 @@
+"""The way out begins here: a message and its row in the queue, in one transaction.
+
+Nothing is sent here. After the commit the bubble shows a clock and the delivery is rung for.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import func, select
+
+from crm.db import database_now, db
+from crm.doorbell import ring_on_commit
+from crm.errors import Conflict, Invalid, NotFound
+from crm.events import ChatChanged, MessageAdded, publish_on_commit
+from crm.lib.text import clean
+from crm.models import (
+    Chat,
+    ChatEvent,
+    Client,
+    Direction,
+    LeadStatus,
+    Message,
+    MessageStatus,
+    MessageType,
+    Provider,
+    QueuedMessage,
+    QueueStatus,
+    User,
+    WhatsappNumber,
+)
+from crm.services.chats import Actor, ChatIsOver, lock_chat, person, record_human_reply
+from crm.services.chats.moves import touch_chat
+from crm.services.messages import window
+from crm.services.messages.announcing import announce_ticks, audience_of
+
+MAX_TEXT = 4096
+MAX_RETRIES = 6
+# The providers that the delivery can speak to.
+SENDABLE = frozenset({Provider.META})
+
+
+class Priority(IntEnum):
+    """Between chats, what leaves first. Within a chat only the order of writing counts."""
+
+    AGENT = 100
+    BOT = 50
+    BULK = 0
+
+
+class WindowClosed(Conflict):
+    code = "window_closed"
+    message = "More than 24 hours since the customer's last message: send a template."
+
+
+class ClientBlocked(Conflict):
+    code = "client_blocked"
+    message = "This contact is blocked."
+
+
+class OptedOut(Conflict):
+    code = "opted_out"
+    message = "This contact does not want messages."
+
+
+class CannotSend(Conflict):
+    code = "cannot_send"
+    message = "This number cannot send messages."
+
+
+class NotWaiting(Conflict):
+    code = "not_waiting"
+    message = "This message is already on its way or was sent."
+
+
+class NotFailed(Conflict):
+    code = "not_failed"
+    message = "Only a message that failed can be sent again."
+
+
+def queue_outbound(
+    chat: Chat,
+    *,
+    text: str,
+    author: User | None = None,
+    client_key: UUID | None = None,
+    reply_to: Message | None = None,
+    quick_reply_id: int | None = None,
+    priority: Priority | None = None,
+) -> Message:
+    """Write a text message of ours and queue it; the caller's transaction commits both.
+
+    `author` is the person who wrote it; None means a bot or the system. `client_key` comes from the
+    composer's form: the same key again returns the message that is there (a double click is one
+    message). `reply_to` is the message that this one quotes.
+
+    Raises ChatIsOver, WindowClosed, ClientBlocked, OptedOut, CannotSend, Invalid for an empty or
+    too long text, Conflict for a key that belongs to another chat.
+    """
+    text = check_text(text)
+    client_key = client_key or uuid4()
+    # The house's order of locks. They also make the second click wait for the first one's commit.
+    client = _lock_client(chat.client_id)
+    chat = lock_chat(chat.id)
+    existing = db.session.scalar(select(Message).where(Message.client_key == client_key))
+    if existing is not None:
+        if existing.chat_id != chat.id:
+            raise Conflict
+        return existing
+    if chat.status.is_final:
+        raise ChatIsOver
+    check_may_send(client, whatsapp_number_id=chat.whatsapp_number_id)
+    if author is not None:
+        chat = record_human_reply(chat, author)
+        _note_contact(client, chat, author)
+    message = Message(
+        chat_id=chat.id,
+        client_id=chat.client_id,
+        whatsapp_number_id=chat.whatsapp_number_id,
+        direction=Direction.OUTBOUND,
+        message_type=MessageType.TEXT,
+        content=text,
+        user_id=author.id if author else None,
+        is_bot_message=author is None,
+        meta=_quote(reply_to),
+        quick_reply_id=quick_reply_id,
+        client_key=client_key,
+        max_retries=MAX_RETRIES,
+        status=MessageStatus.PENDING,
+        position=database_now(),
+    )
+    db.session.add(message)
+    db.session.flush()
+    if priority is None:
+        priority = Priority.AGENT if author else Priority.BOT
+    _enqueue(message, priority=priority)
+    _count(chat, client, message)
+    return message
+
+
+def retry_message(message: Message, *, actor: Actor) -> Message:
+    """Send a failed message again, behind what its chat still has waiting.
+
+    Its place in the thread stays.
+
+    Raises NotFailed, and what `queue_outbound` raises of the chat, the client and the window.
+    """
+    client = _lock_client(message.client_id)
+    chat = lock_chat(message.chat_id)
+    message = _lock_message(message.id)
+    if message.direction != Direction.OUTBOUND or message.status is not MessageStatus.FAILED:
+        raise NotFailed
+    if chat.status.is_final:
+        raise ChatIsOver
+    check_may_send(client, whatsapp_number_id=message.whatsapp_number_id)
+    old = _lock_queue_row(message.id)
+    attempts, priority = (old.attempts, old.priority) if old else (0, Priority.AGENT)
+    if old is not None:
+        # A new row, not the old one revived: its number would put it before messages that may be
+        # leaving at this moment.
+        db.session.delete(old)
+        db.session.flush()
+    message.status = MessageStatus.PENDING
+    message.error_code = message.error_message = message.failed_at = None
+    # The provider gives a new id; the old one belongs to the try that failed.
+    message.whatsapp_message_id = None
+    # The attempts go on counting: reports of an earlier try stay recognisable.
+    _enqueue(message, priority=priority, attempts=attempts)
+    _note(chat, "message_retried", message, actor)
+    announce_ticks({message.id: chat.id})
+    return message
+
+
+def cancel_message(message: Message, *, actor: Actor) -> Message:
+    """Take back a message that still waits; those behind it go on. NotWaiting if it is too late."""
+    chat = lock_chat(message.chat_id)
+    message = _lock_message(message.id)
+    row = _lock_queue_row(message.id)
+    if row is None or row.status is not QueueStatus.PENDING:
+        raise NotWaiting
+    if message.status is not MessageStatus.PENDING:
+        raise NotWaiting
+    now = database_now()
+    row.status = QueueStatus.FAILED
+    row.processing_completed_at = now
+    message.status = MessageStatus.FAILED
+    message.error_code = "cancelled"
+    message.error_message = "Cancelled before it was sent."
+    message.failed_at = now
+    _note(chat, "message_cancelled", message, actor)
+    announce_ticks({message.id: chat.id})
+    ring_on_commit("messages.deliver", message.whatsapp_number_id)
+    return message
+
+
+def check_text(text: str) -> str:
+    """The text as it will be stored; Invalid if nothing is in it or WhatsApp would not take it."""
+    text = clean(text).strip()
+    if not text:
+        raise Invalid("Write a message first.")
+    if len(text) > MAX_TEXT:
+        raise Invalid("A message may have at most %(limit)s characters.", limit=MAX_TEXT)
+    return text
+
+
+def check_may_send(client: Client, *, whatsapp_number_id: int) -> None:
+    """Raise the reason why a free text may not leave to this client through this number."""
+    number = db.session.get_one(WhatsappNumber, whatsapp_number_id)
+    if number.provider not in SENDABLE or number.deleted_at is not None:
+        raise CannotSend
+    if client.is_blocked:
+        raise ClientBlocked
+    if not client.opt_in:
+        raise OptedOut
+    if not window.is_open(
+        client_id=client.id, whatsapp_number_id=number.id, provider=number.provider
+    ):
+        raise WindowClosed
+
+
+def find_blocking_message(message: Message) -> Message | None:
+    """The message of the same chat for which this waiting one waits, if any."""
+    own = db.session.scalar(select(QueuedMessage.id).where(QueuedMessage.message_id == message.id))
+    return db.session.scalar(
+        select(Message)
+        .join(QueuedMessage, QueuedMessage.message_id == Message.id)
+        .where(
+            QueuedMessage.chat_id == message.chat_id,
+            QueuedMessage.id < own,
+            QueuedMessage.status.in_([status for status in QueueStatus if status.is_open]),
+        )
+        .order_by(QueuedMessage.id)
+        .limit(1)
+    )
+
+
+def _lock_client(client_id: int) -> Client:
+    return db.session.scalars(
+        select(Client)
+        .where(Client.id == client_id)
+        .with_for_update(key_share=True, of=Client)
+        .execution_options(populate_existing=True)
+    ).one()
+
+
+def _lock_message(message_id: int) -> Message:
+    message = db.session.scalar(
+        select(Message)
+        .where(Message.id == message_id)
+        .with_for_update(key_share=True, of=Message)
+        .execution_options(populate_existing=True)
+    )
+    if message is None:
+        raise NotFound
+    return message
+
+
+def _lock_queue_row(message_id: int) -> QueuedMessage | None:
+    return db.session.scalar(
+        select(QueuedMessage)
+        .where(QueuedMessage.message_id == message_id)
+        .with_for_update(of=QueuedMessage)
+        .execution_options(populate_existing=True)
+    )
+
+
+def _enqueue(message: Message, *, priority: int, attempts: int = 0) -> None:
+    """The row's number is the order of leaving within the chat, because the chat is locked."""
+    db.session.add(
+        QueuedMessage(
+            message_id=message.id,
+            chat_id=message.chat_id,
+            whatsapp_number_id=message.whatsapp_number_id,
+            priority=int(priority),
+            attempts=attempts,
+            scheduled_at=func.clock_timestamp(),
+        )
+    )
+    db.session.flush()
+    ring_on_commit("messages.deliver", message.whatsapp_number_id)
+
+
+def _count(chat: Chat, client: Client, message: Message) -> None:
+    chat.message_count += 1
+    chat.last_message_id = message.id
+    chat.last_message_at = message.position
+    client.last_contact_at = message.position
+    touch_chat(chat)
+    audience = audience_of(chat)
+    publish_on_commit(MessageAdded(chat.id, message.id), audience)
+    publish_on_commit(ChatChanged(chat.id), audience)
+
+
+def _quote(reply_to: Message | None) -> dict[str, Any] | None:
+    """The same shape as in a message of the customer that quotes; see providers/base.py."""
+    if reply_to is None or reply_to.whatsapp_message_id is None:
+        return None
+    return {"quote": {"message_id": reply_to.whatsapp_message_id}}
+
+
+def _note_contact(client: Client, chat: Chat, author: User) -> None:
+    """The first human answer makes a new lead a contacted one."""
+    if client.lead_status is LeadStatus.NEW:
+        client.lead_status = LeadStatus.CONTACTED
+        _note(chat, "lead_moved", None, person(author.id), lead_status=LeadStatus.CONTACTED.value)
+
+
+def _note(chat: Chat, kind: str, message: Message | None, actor: Actor, **data: Any) -> None:
+    """A line in the chat's history that is no move: it names no state."""
+    if message is not None:
+        data["message_id"] = message.id
+    db.session.add(
+        ChatEvent(
+            chat_id=chat.id,
+            kind=kind,
+            actor_kind=actor.kind,
+            actor_user_id=actor.user_id,
+            data=data,
+            created_at=database_now(),
+        )
+    )
