@@ -73,7 +73,7 @@ def post_fork(server, worker):
 
 
 def post_worker_init(worker):
-    """At a stop, close the open sockets first, with "restarting" (1012): browsers come back at once.
+    """At a stop, close the open sockets first, with 1012 ("restarting"): browsers come back.
 
     gunicorn tells a gevent worker of SIGTERM by `alive` alone, hence the greenlet that watches it.
     """

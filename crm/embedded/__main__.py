@@ -1,12 +1,12 @@
-"""python -I crm/embedded FOLDER durable|fleeting [PARENT_PID]: the guard, run by path."""
+"""The guard, run by path: python -I crm/embedded FOLDER durable|fleeting [PARENT_PID]"""
 
 import sys
 from pathlib import Path
 
-# -I keeps surroundings out (PYTHONPATH, the folder it is called from); only the checkout comes back.
+# -I keeps PYTHONPATH and the folder it is called from out; only the checkout comes back.
 sys.path.append(str(Path(__file__).resolve().parents[2]))
 
-from crm.embedded.guard import main  # noqa: E402 - needs the path above
+from crm.embedded.guard import main
 
 if __name__ == "__main__":
     sys.exit(

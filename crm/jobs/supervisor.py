@@ -35,9 +35,9 @@ _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
 class Child:
     """What to keep alive: a command, or a function to run in a fork of this process.
 
-    `stage`: children of a later stage are told to stop before those of an earlier one. `is_stuck` is
-    asked all the time; a child that is stuck is killed and started again. `grace`: seconds between
-    the friendly signal and SIGKILL.
+    `stage`: children of a later stage are told to stop before those of an earlier one. `is_stuck`
+    is asked all the time; a child that is stuck is killed and started again. `grace`: seconds
+    between the friendly signal and SIGKILL.
     """
 
     name: str
@@ -88,8 +88,10 @@ class _Kept:
 
 
 class Supervisor:
-    """`run()` blocks until a signal asks for the end. Make and run it in the main thread: the kernel
-    ties a child's fate to the thread that started it."""
+    """`run()` blocks until a signal asks for the end.
+
+    Make and run it in the main thread: the kernel ties a child's fate to its starter's thread.
+    """
 
     def __init__(
         self,
