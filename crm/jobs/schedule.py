@@ -13,11 +13,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from flask import current_app
 from sqlalchemy import func, update
 from sqlalchemy.dialects.postgresql import insert
 
 from crm.db import atomic, db
 from crm.models import ScheduledRun
+from crm.services import routing
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,14 @@ def finish(name: str, slot: datetime, *, error: str | None = None) -> None:
         )
 
 
-SWEEPS: tuple[Sweep, ...] = ()
+def find_gone_agents() -> Iterable[int]:
+    return routing.find_gone_agents(absent_seconds=current_app.config["CRM"].absent_seconds)
+
+
+SWEEPS: tuple[Sweep, ...] = (
+    Sweep("routing.route", routing.find_unrouted_chats),
+    Sweep("routing.drain", routing.find_drainable_campaigns),
+    Sweep("routing.release", find_gone_agents),
+)
 
 PERIODIC: tuple[Periodic, ...] = (Periodic("housekeeping.purge", every=3600),)
