@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-
 import structlog
 from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
@@ -13,6 +11,8 @@ from crm.blueprints import assets, errors, headers, locale
 from crm.config import Config
 from crm.db import MIGRATIONS, db
 from crm.extensions import babel, csrf, htmx, login_manager, migrate, redis_client, sock
+from crm.jobs import commands
+from crm.realtime import socket
 
 MEGABYTE = 1024 * 1024
 
@@ -39,12 +39,12 @@ def create_app(config: Config | None = None) -> Flask:
         app, locale_selector=locale.select_locale, timezone_selector=locale.select_time_zone
     )
     blueprints.register(app)
-    if importlib.util.find_spec("crm.realtime.socket"):
-        importlib.import_module("crm.realtime.socket").register(app)
+    socket.register(app)
     sock.init_app(app)
     errors.register(app)
     headers.register(app)
     cli.register(app)
+    commands.register(app)
     assets.serve(app)
     if config.proxy_hops:
         hops = config.proxy_hops
