@@ -1,62 +1,34 @@
 """What Meta's deliveries become, through HTTP, on a real database."""
 
-import hashlib
-import hmac
+from __future__ import annotations
+
 import json
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+import sqlalchemy
 from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import func, select, text
 
+from crm import create_app
+from crm.blueprints import webhooks
+from crm.config import Config
 from crm.db import db
-from crm.models import Chat, Client, Message, WebhookEvent, WhatsappNumber
+from crm.lib.crypto import encrypt
+from crm.models import (
+    Chat,
+    Client,
+    ClientIdentity,
+    EarlyReceipt,
+    Message,
+    WebhookEvent,
+    WhatsappNumber,
+)
 from tests.factories import make_campaign, make_number
-
-SECRET = "test-app-secret"
-PHONE_NUMBER_ID = "106540352242922"
-
-
-def sign(raw: bytes, secret: str = SECRET) -> dict[str, str]:
-    digest = hmac.new(secret.encode(), raw, hashlib.sha256).hexdigest()
-    return {"X-Hub-Signature-256": f"sha256={digest}", "Content-Type": "application/json"}
-
-
-def body(*messages: dict[str, Any], number: str = PHONE_NUMBER_ID, **value: Any) -> bytes:
-    """A delivery of Meta's with these messages, each from 573001234567 unless it says more."""
-    contacts = [
-        {"profile": {"name": "Ana María"}, "wa_id": sender}
-        for sender in dict.fromkeys(message.get("from", "573001234567") for message in messages)
-    ]
-    change = {
-        "messaging_product": "whatsapp",
-        "metadata": {"display_phone_number": "576015550101", "phone_number_id": number},
-        **({"contacts": contacts, "messages": list(messages)} if messages else {}),
-        **value,
-    }
-    entry = {"id": "200000000000001", "changes": [{"field": "messages", "value": change}]}
-    return json.dumps({"object": "whatsapp_business_account", "entry": [entry]}).encode()
-
-
-def words(message_id: str, content: str = "Hola", **fields: Any) -> dict[str, Any]:
-    return {
-        "from": "573001234567",
-        "id": message_id,
-        "timestamp": "1780000000",
-        "type": "text",
-        "text": {"body": content},
-        **fields,
-    }
-
-
-def post(client: FlaskClient, raw: bytes, secret: str = SECRET) -> int:
-    return client.post("/webhooks/meta", data=raw, headers=sign(raw, secret)).status_code
-
-
-def count(model: Any) -> int:
-    return db.session.scalar(select(func.count()).select_from(model)) or 0
+from tests.providers.deliveries import PHONE_NUMBER_ID, body, post, sign, status, typed, words
 
 
 @pytest.fixture
@@ -66,6 +38,73 @@ def number(app: Flask) -> WhatsappNumber:
     return number
 
 
+@pytest.fixture(autouse=True)
+def fresh_secrets(app: Flask) -> None:
+    """Forget the secrets of an earlier test's numbers."""
+    app.extensions["webhooks"].secrets = None
+
+
+def count(model: Any) -> int:
+    db.session.rollback()
+    return db.session.scalar(select(func.count()).select_from(model)) or 0
+
+
+def ledger() -> list[WebhookEvent]:
+    db.session.rollback()
+    return list(db.session.scalars(select(WebhookEvent).order_by(WebhookEvent.id)))
+
+
+def in_parallel(app: Flask, raws: list[bytes]) -> list[int]:
+    """Deliver all bodies at the same instant, each on a thread of its own."""
+    answers: list[int] = []
+    start = threading.Barrier(len(raws))
+
+    def deliver(raw: bytes) -> None:
+        client = app.test_client()
+        start.wait()
+        answers.append(post(client, raw))
+
+    threads = [threading.Thread(target=deliver, args=(raw,)) for raw in raws]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return answers
+
+
+# --- the handshake -------------------------------------------------------------------------------
+
+
+def shake(client: FlaskClient, token: str, mode: str = "subscribe") -> Any:
+    query = {"hub.mode": mode, "hub.verify_token": token, "hub.challenge": "1158201444"}
+    return client.get("/webhooks/meta", query_string=query)
+
+
+def test_the_handshake_gives_the_challenge_back_as_plain_text(client: FlaskClient) -> None:
+    answer = shake(client, "test-verify-token")
+    assert (answer.status_code, answer.text) == (200, "1158201444")
+    assert answer.mimetype == "text/plain"
+
+
+def test_the_handshake_refuses_other_tokens_and_modes(client: FlaskClient) -> None:
+    assert shake(client, "another").status_code == 403
+    assert shake(client, "").status_code == 403
+    assert shake(client, "test-verify-token", mode="unsubscribe").status_code == 403
+    assert client.get("/webhooks/meta").status_code == 403
+
+
+def test_the_handshake_takes_a_number_s_own_token(app: Flask, client: FlaskClient) -> None:
+    keys = app.config["CRM"].encryption_keys
+    make_number(webhook_verify_token=encrypt("token-of-this-number", keys))
+    make_number(webhook_verify_token="an-older-plain-one")
+    db.session.commit()
+    assert shake(client, "token-of-this-number").status_code == 200
+    assert shake(client, "an-older-plain-one").status_code == 200
+
+
+# --- a message -----------------------------------------------------------------------------------
+
+
 def test_it_stores_a_message_with_its_client_and_chat(
     client: FlaskClient, number: WhatsappNumber
 ) -> None:
@@ -73,12 +112,368 @@ def test_it_stores_a_message_with_its_client_and_chat(
     assert post(client, raw) == 200
     message = db.session.scalars(select(Message)).one()
     assert (message.content, message.direction, message.status) == ("Hola", "inbound", "delivered")
+    assert message.position.timestamp() == 1780000000
     person = db.session.scalars(select(Client)).one()
-    assert (person.phone_number, person.first_name, person.country) == (
-        "+573001234567", "Ana María", "CO"
-    )  # fmt: skip
+    assert person.phone_number == "+573001234567"
+    assert (person.first_name, person.country) == ("Ana María", "CO")
     chat = db.session.scalars(select(Chat)).one()
     assert (chat.status, chat.message_count, chat.unread_count) == ("new", 1, 1)
     assert chat.last_message_id == message.id
-    event = db.session.scalars(select(WebhookEvent)).one()
+    [event] = ledger()
     assert (event.body, event.status, event.whatsapp_number_id) == (raw, "processed", number.id)
+
+
+def test_it_asks_nobody_for_a_cookie_and_sets_none(
+    client: FlaskClient, number: WhatsappNumber
+) -> None:
+    raw = body(words("wamid.1"))
+    answer = client.post("/webhooks/meta", data=raw, headers=sign(raw))
+    assert answer.status_code == 200
+    assert "Set-Cookie" not in answer.headers
+
+
+# --- who may post --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"X-Hub-Signature-256": ""},
+        {"X-Hub-Signature-256": "sha256="},
+        {"X-Hub-Signature-256": "sha256=" + "0" * 64},
+        {"X-Hub-Signature": sign(body(words("wamid.1")))["X-Hub-Signature-256"]},
+        sign(body(words("wamid.1")), "another-app's-secret"),
+        sign(body(words("wamid.2"))),
+        {"X-Hub-Signature-256": sign(body(words("wamid.1")))["X-Hub-Signature-256"][7:]},
+    ],
+)
+def test_a_wrong_signature_is_refused_and_nothing_stored(
+    client: FlaskClient, number: WhatsappNumber, headers: dict[str, str]
+) -> None:
+    answer = client.post("/webhooks/meta", data=body(words("wamid.1")), headers=headers)
+    assert answer.status_code == 401
+    assert (count(Message), count(WebhookEvent)) == (0, 0)
+
+
+def test_an_older_secret_of_the_list_still_counts(
+    client: FlaskClient, number: WhatsappNumber
+) -> None:
+    assert post(client, body(words("wamid.1")), "older-app-secret") == 200
+
+
+def test_a_number_s_own_secret_wins_over_the_environment_s(
+    app: Flask, client: FlaskClient, number: WhatsappNumber
+) -> None:
+    number.meta_app_secret = encrypt("own-secret", app.config["CRM"].encryption_keys)
+    db.session.commit()
+    assert post(client, body(words("wamid.1"))) == 401
+    assert post(client, body(words("wamid.1")), "own-secret") == 200
+    # The other app's secret says nothing about numbers that are not its own.
+    make_number(campaign=make_campaign(), meta_phone_number_id="222")
+    db.session.commit()
+    assert post(client, body(words("wamid.2"), number="222"), "own-secret") == 401
+    assert post(client, body(words("wamid.2"), number="222")) == 200
+
+
+def test_a_secret_that_cannot_be_opened_lets_nobody_in(
+    client: FlaskClient, number: WhatsappNumber
+) -> None:
+    number.meta_app_secret = "not a ciphertext"
+    db.session.commit()
+    assert post(client, body(words("wamid.1"))) == 401
+
+
+def other_app(environment: dict[str, str], **changes: str) -> Flask:
+    return create_app(Config.from_env({**environment, **changes}))
+
+
+def test_without_any_secret_the_route_answers_503(app: Flask, environment: dict[str, str]) -> None:
+    bare = other_app(environment, META_APP_SECRET="")
+    assert post(bare.test_client(), body(words("wamid.1"))) == 503
+    assert count(WebhookEvent) == 0
+
+
+# --- what is no delivery -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "raw", [b"", b"hola", b'{"a": NaN}', b"[" * 10_000, b"[" * 9_000 + b"]" * 9_000, b"\xff"]
+)
+def test_what_is_no_json_is_400_and_not_stored(
+    client: FlaskClient, number: WhatsappNumber, raw: bytes
+) -> None:
+    assert post(client, raw) == 400
+    assert count(WebhookEvent) == 0
+
+
+def test_what_is_too_large_is_413_and_not_read(client: FlaskClient, number: WhatsappNumber) -> None:
+    raw = body(words("wamid.1", "x" * (3 * 1024 * 1024)))
+    assert post(client, raw) == 413
+    answer = client.post(
+        "/webhooks/meta", environ_overrides={"CONTENT_LENGTH": str(50 * 1024 * 1024)}
+    )
+    assert answer.status_code == 413
+    assert count(WebhookEvent) == 0
+
+
+def test_nul_surrogates_and_a_hundred_kilobytes_of_emoji_are_stored_clean(
+    client: FlaskClient, number: WhatsappNumber
+) -> None:
+    odd = body(words("wamid.1", "hay")).replace(b'"hay"', rb'"a\u0000b\ud800"')
+    assert post(client, odd) == 200
+    image = {"id": "1", "caption": "x"}
+    odd = body(typed("wamid.2", "image", image)).replace(b'"x"', rb'"\u0000\udfff"')
+    assert post(client, odd) == 200
+    assert post(client, body(words("wamid.3", "😀" * 25_000))) == 200
+    contents = db.session.scalars(select(Message.content).order_by(Message.id)).all()
+    assert contents == ["ab\ufffd", "\ufffd", "😀" * 25_000]
+    assert ledger()[0].body.count(b"u0000") == 1
+
+
+def test_an_unknown_number_field_or_type_is_kept(
+    client: FlaskClient, number: WhatsappNumber
+) -> None:
+    assert post(client, body(words("wamid.1"), number="999")) == 200
+    assert post(client, body(field="quantum_update", event="QUANTUM")) == 200
+    assert post(client, body(typed("wamid.2", "hologram", {"depth": 3}))) == 200
+    assert post(client, b'{"object": "page", "entry": []}') == 200
+    unknown, field, kind, product = ledger()
+    assert (unknown.status, unknown.problems[0]["reason"]) == ("waiting", "unknown_number")
+    assert (field.status, field.unknown_count) == ("processed", 1)
+    assert (kind.status, kind.unknown_count) == ("processed", 1)
+    assert (product.status, product.unknown_count) == ("processed", 1)
+    message = db.session.scalars(select(Message)).one()
+    assert (message.message_type, message.meta["raw"]["hologram"]) == ("unsupported", {"depth": 3})
+
+
+def test_the_reserved_address_of_wppconnect_knows_no_secret_yet(client: FlaskClient) -> None:
+    assert (
+        client.post("/webhooks/wppconnect/secret", json={"event": "onmessage"}).status_code == 404
+    )
+    assert count(WebhookEvent) == 0
+
+
+# --- again, together, out of order ---------------------------------------------------------------
+
+
+def test_the_same_delivery_fifty_times_at_once_is_one_message(
+    app: Flask, number: WhatsappNumber
+) -> None:
+    assert in_parallel(app, [body(words("wamid.1"))] * 50) == [200] * 50
+    assert (count(Message), count(Client), count(Chat), count(WebhookEvent)) == (1, 1, 1, 50)
+    chat = db.session.scalars(select(Chat)).one()
+    assert (chat.message_count, chat.unread_count) == (1, 1)
+
+
+def test_fifty_messages_of_one_newcomer_at_once_are_one_client_and_one_chat(
+    app: Flask, number: WhatsappNumber
+) -> None:
+    raws = [body(words(f"wamid.{n}", at=1780000000 + n)) for n in range(50)]
+    assert in_parallel(app, raws) == [200] * 50
+    assert (count(Message), count(Client), count(Chat)) == (50, 1, 1)
+    chat = db.session.scalars(select(Chat)).one()
+    assert (chat.message_count, chat.unread_count) == (50, 50)
+    last = db.session.scalars(select(Message).where(Message.id == chat.last_message_id)).one()
+    assert last.whatsapp_message_id == "wamid.49"
+
+
+def test_many_newcomers_at_once_never_wait_in_a_circle(app: Flask, number: WhatsappNumber) -> None:
+    people = [str(573000000000 + n) for n in range(6)]
+    raws = [
+        body(*(words(f"wamid.{n}.{p}", sender=p) for p in (people if n % 2 else people[::-1])))
+        for n in range(16)
+    ]
+    assert in_parallel(app, raws) == [200] * 16
+    assert (count(Message), count(Client), count(Chat)) == (96, 6, 6)
+
+
+def test_a_replay_after_closing_opens_nothing(client: FlaskClient, number: WhatsappNumber) -> None:
+    raw = body(words("wamid.1"))
+    assert post(client, raw) == 200
+    db.session.execute(text("UPDATE chats SET status = 'closed', closed_at = now()"))
+    db.session.commit()
+    assert post(client, raw) == 200
+    assert (count(Message), count(Chat)) == (1, 1)
+
+
+def test_a_status_before_its_message_is_kept_once(
+    client: FlaskClient, number: WhatsappNumber
+) -> None:
+    raw = body(statuses=[status("wamid.ours", "read"), status("wamid.ours", "delivered")])
+    assert post(client, raw) == 200
+    assert post(client, raw) == 200
+    assert count(EarlyReceipt) == 2
+
+
+def test_of_a_thousand_events_with_a_broken_one_the_others_are_stored(
+    client: FlaskClient, number: WhatsappNumber
+) -> None:
+    messages: list[Any] = [
+        words(f"wamid.{n}", sender=str(573000000000 + n % 40)) for n in range(999)
+    ]
+    messages.insert(500, {"type": "text", "text": {"body": "no id"}})
+    assert post(client, body(*messages)) == 200
+    assert count(Message) == 999
+    [event] = ledger()
+    assert (event.status, event.event_count, len(event.problems)) == ("partly", 1000, 1)
+    assert event.problems[0]["raw"] == {"type": "text", "text": {"body": "no id"}}
+
+
+@pytest.fixture
+def refusing(app: Flask) -> Any:
+    """A database that refuses one word, as it would anything that we did not foresee."""
+    with db.engine.begin() as connection:
+        connection.execute(
+            text("ALTER TABLE messages ADD CONSTRAINT ck_word CHECK (content <> 'prohibida')")
+        )
+    yield
+    db.session.rollback()
+    with db.engine.begin() as connection:
+        connection.execute(text("ALTER TABLE messages DROP CONSTRAINT ck_word"))
+
+
+def test_what_the_database_refuses_harms_no_other_event(
+    client: FlaskClient, number: WhatsappNumber, refusing: None
+) -> None:
+    messages = [words(f"wamid.{n}", "prohibida" if n == 5 else "bien") for n in range(10)]
+    receipts = [status("wamid.ours", "delivered")]
+    assert post(client, body(*messages, statuses=receipts)) == 200
+    assert (count(Message), count(EarlyReceipt)) == (9, 1)
+    [event] = ledger()
+    assert event.status == "partly"
+    assert event.problems[0]["whatsapp_message_id"] == "wamid.5"
+    chat = db.session.scalars(select(Chat)).one()
+    assert chat.message_count == 9
+
+
+def test_a_bad_post_does_not_fail_its_neighbours(
+    app: Flask, number: WhatsappNumber, refusing: None
+) -> None:
+    raws = [
+        body(words(f"wamid.{n}", "prohibida" if n == 3 else "bien", sender=str(573000000000 + n)))
+        for n in range(12)
+    ]
+    assert in_parallel(app, raws) == [200] * 12
+    assert count(Message) == 11
+    statuses = sorted(event.status for event in ledger())
+    assert statuses == ["failed"] + ["processed"] * 11
+
+
+def test_late_messages_keep_the_provider_s_time(
+    client: FlaskClient, number: WhatsappNumber
+) -> None:
+    newest, week = 1780600000, 7 * 86400
+    assert post(client, body(words("wamid.1", at=newest))) == 200
+    assert post(client, body(words("wamid.2", at=newest - week))) == 200
+    chat = db.session.scalars(select(Chat)).one()
+    assert chat.last_inbound_at.timestamp() == newest
+    assert chat.last_message_at.timestamp() == newest
+    thread = db.session.scalars(select(Message).order_by(Message.position, Message.id))
+    assert [m.whatsapp_message_id for m in thread] == ["wamid.2", "wamid.1"]
+
+
+# --- when something is away ----------------------------------------------------------------------
+
+
+def test_a_database_that_is_away_is_503(app: Flask, environment: dict[str, str]) -> None:
+    dead = other_app(environment, DATABASE_URL="postgresql://charla@127.0.0.1:9/charla")
+    assert post(dead.test_client(), body(words("wamid.1"))) == 503
+
+
+def test_a_connection_that_breaks_is_503_or_healed_and_the_next_delivery_is_stored(
+    app: Flask, number: WhatsappNumber
+) -> None:
+    client = app.test_client()
+    assert post(client, body(words("wamid.1"))) == 200
+    others = text(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE application_name = 'charla' AND pid <> pg_backend_pid()"
+    )
+    engine = sqlalchemy.create_engine(app.config["SQLALCHEMY_DATABASE_URI"])
+    db.session.remove()
+    with engine.connect() as connection:
+        connection.execute(others)
+    engine.dispose()
+    assert post(client, body(words("wamid.2"))) in {200, 503}
+    assert post(client, body(words("wamid.2"))) == 200
+    assert count(Message) == 2
+
+
+def test_redis_away_delays_nobody_and_loses_nothing(
+    app: Flask, environment: dict[str, str], number: WhatsappNumber
+) -> None:
+    lonely = other_app(environment, REDIS_URL="redis://127.0.0.1:9/0")
+    try:
+        assert post(lonely.test_client(), body(words("wamid.1"))) == 200
+    finally:
+        other_app(environment)  # binds the shared client to the real one again
+    assert count(Message) == 1
+
+
+def test_a_chat_that_stays_locked_sends_only_its_own_delivery_back(
+    app: Flask, number: WhatsappNumber
+) -> None:
+    client = app.test_client()
+    assert post(client, body(words("wamid.1", sender="573000000001"))) == 200
+    assert post(client, body(words("wamid.2", sender="573000000002"))) == 200
+    engine = sqlalchemy.create_engine(app.config["SQLALCHEMY_DATABASE_URI"])
+    with engine.begin() as holder:
+        holder.execute(text("SELECT FROM chats ORDER BY id LIMIT 1 FOR UPDATE"))
+        answers = in_parallel(
+            app,
+            [
+                body(words("wamid.3", sender="573000000001")),
+                body(words("wamid.4", sender="573000000002")),
+            ],
+        )
+    engine.dispose()
+    assert sorted(answers) == [200, 503]
+    stored = set(db.session.scalars(select(Message.whatsapp_message_id)))
+    assert stored == {"wamid.1", "wamid.2", "wamid.4"}
+
+
+def test_two_numbers_of_one_client_are_two_chats(
+    client: FlaskClient, number: WhatsappNumber
+) -> None:
+    make_number(campaign=make_campaign(), meta_phone_number_id="222")
+    db.session.commit()
+    assert post(client, body(words("wamid.1"))) == 200
+    assert post(client, body(words("wamid.2"), number="222")) == 200
+    assert (count(Client), count(Chat), count(ClientIdentity)) == (1, 2, 1)
+
+
+def test_a_refusal_is_logged_once_a_minute_for_each_address(
+    app: Flask, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logged: list[str] = []
+    monkeypatch.setattr(webhooks.log, "warning", lambda event, **_: logged.append(event))
+    app.extensions["webhooks"].refused_at.clear()
+    for _ in range(5):
+        client.post("/webhooks/meta", data=b"{}")
+    client.post("/webhooks/meta", data=b"{}", environ_base={"REMOTE_ADDR": "10.0.0.9"})
+    assert logged == ["signature_refused"] * 2
+
+
+Shape = Callable[[dict[str, Any]], Any]
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda data: data["entry"].append(None),
+        lambda data: data.update(entry="x"),
+        lambda data: data["entry"][0].update(changes={"field": "messages"}),
+        lambda data: data["entry"][0]["changes"][0].update(value=[1]),
+        lambda data: data["entry"][0]["changes"][0]["value"].update(metadata=None),
+        lambda data: data["entry"][0]["changes"][0]["value"].update(contacts="x"),
+        lambda data: data["entry"][0]["changes"][0]["value"].update(messages={"id": 1}),
+    ],
+)
+def test_an_odd_shape_never_is_a_server_error_and_is_kept(
+    client: FlaskClient, number: WhatsappNumber, spoil: Shape
+) -> None:
+    data = json.loads(body(words("wamid.1")))
+    spoil(data)
+    assert post(client, json.dumps(data).encode()) == 200
+    assert count(WebhookEvent) == 1

@@ -1,4 +1,4 @@
-"""Deliveries of Meta's for tests: bodies made by hand, signed, and the files of both collections."""
+"""Deliveries of Meta's for tests: bodies made by hand, signed; the files of both collections."""
 
 from __future__ import annotations
 
@@ -96,9 +96,11 @@ def values(raw: bytes) -> list[dict[str, Any]]:
     found = []
     for entry in data.get("entry") or []:
         changes = entry.get("changes") if isinstance(entry, dict) else None
-        for change in changes if isinstance(changes, list) else []:
-            if isinstance(change, dict) and isinstance(change.get("value"), dict):
-                found.append({**change["value"], "field": change.get("field")})
+        found += [
+            {**change["value"], "field": change.get("field")}
+            for change in (changes if isinstance(changes, list) else [])
+            if isinstance(change, dict) and isinstance(change.get("value"), dict)
+        ]
     return found
 
 
