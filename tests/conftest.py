@@ -9,6 +9,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import flask_migrate
 import pytest
@@ -24,6 +25,18 @@ from crm.extensions import redis_client
 
 # Seeded by the migrations; a test that changes one puts it back.
 SEEDED = {"alembic_version", "roles", "permissions", "role_permissions", "users"}
+
+
+class Visitor(FlaskClient):
+    """Each request in an application context of its own, as in a server.
+
+    Flask would reuse the one that the `app` fixture has pushed, and with it `g`, the person and
+    the database session of the request before.
+    """
+
+    def open(self, *args: Any, **kwargs: Any) -> Any:
+        with self.application.app_context():
+            return super().open(*args, **kwargs)
 
 
 @pytest.fixture(scope="session")
@@ -60,6 +73,7 @@ def environment(servers: embedded.Urls, tmp_path_factory: pytest.TempPathFactory
 def migrated_app(environment: dict[str, str]) -> Flask:
     """One application for the run, on a database brought up by the real migrations."""
     app = create_app(Config.from_env(environment))
+    app.test_client_class = Visitor
     with app.app_context():
         flask_migrate.upgrade()
     return app

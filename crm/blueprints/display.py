@@ -40,6 +40,7 @@ def page_values() -> dict[str, Any]:
     }
 
 
+blueprint.add_app_template_global(get_locale, "get_locale")
 blueprint.add_app_template_filter(render_text, "rich")
 blueprint.add_app_template_filter(is_few_emoji, "few_emoji")
 blueprint.add_app_template_filter(initials, "initials")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, func, select, text, update
+from sqlalchemy import ColumnElement, Function, func, select, update
 
 from crm.db import db
 from crm.lib.crypto import hash_token, new_token
@@ -92,6 +92,8 @@ def revoke_session(token: str) -> None:
     )
 
 
-def seconds(value: float) -> ColumnElement:
-    """An SQL interval."""
-    return text("make_interval(secs => :secs)").bindparams(secs=value)  # type: ignore[return-value]
+def seconds(value: float) -> Function:
+    """An SQL interval of so many seconds."""
+    # By position (years, months, weeks, days, hours, minutes, seconds): SQLAlchemy's functions know
+    # no named arguments, and two text() pieces with a parameter of one name would share its value.
+    return func.make_interval(0, 0, 0, 0, 0, 0, value)
