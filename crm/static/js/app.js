@@ -1,0 +1,10 @@
+// The signed-in pages. Each module minds one thing and finds its elements by delegation.
+import "./theme.js";
+import "./times.js";
+import "./menus.js";
+import "./desk.js";
+import "./list.js";
+import "./thread.js";
+import "./composer.js";
+import "./keys.js";
+import "./title.js";

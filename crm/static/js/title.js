@@ -1,0 +1,30 @@
+// "(3) Inbox": unread in my chats, in the title, the rail and the tab's icon.
+import { $, me } from "./page.js";
+import { renewCounts } from "./list.js";
+
+const icon = $("link[rel=icon]");
+const plain = icon?.href;
+
+function showUnread() {
+  const unread = Number($("#tabs")?.dataset.unread ?? 0);
+  const name = $("#thread[data-chat-open] #thread-title")?.textContent;
+  const base = [name, $("#list-title")?.textContent].filter(Boolean).join(" · ");
+  if (base) document.title = `${unread ? `(${unread}) ` : ""}${base} · Charla`;
+  const badge = $("[data-unread-total]");
+  if (badge) {
+    badge.hidden = !unread;
+    badge.textContent = unread > 99 ? "99+" : unread;
+  }
+  const wanted = unread ? plain?.replace("favicon.svg", "favicon-dot.svg") : plain;
+  if (icon && icon.href !== wanted) icon.href = wanted;
+}
+document.addEventListener("crm:counts", showUnread);
+document.addEventListener("crm:opened", showUnread);
+document.addEventListener("crm:chat-state", ({ detail }) => { if (detail.agentId === me) renewCounts(); });
+
+// Another tab, or the clock, has turned my switch.
+document.addEventListener("crm:event", async ({ detail }) => {
+  if (detail.name !== "agent" || String(detail.user_id) !== me || !$("#my-status")) return;
+  await window.htmx.ajax("GET", "/agents/status", { target: "#my-status", swap: "outerHTML" });
+});
+showUnread();
