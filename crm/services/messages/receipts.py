@@ -244,7 +244,7 @@ def _write(per_message: dict[int, list[_Told]], *, taken: set[str]) -> list[int]
                 wamid = one.whatsapp_message_id
                 taken.add(wamid)
         if after != before or wamid != record.whatsapp_message_id:
-            rows.append(_row(record.id, after, wamid))
+            rows.append(tick_row(record.id, after, wamid))
     if rows:
         db.session.execute(WRITE_TICKS, {"rows": json.dumps(rows)})
     _complete([row["id"] for row in rows])
@@ -293,7 +293,7 @@ def _is_stale(one: _Told, attempts: int | None) -> bool:
     return is_failure and one.attempt is not None and one.attempt < (attempts or 0)
 
 
-def _row(message_id: int, tick: Tick, wamid: str | None) -> dict[str, Any]:
+def tick_row(message_id: int, tick: Tick, wamid: str | None) -> dict[str, Any]:
     def stamp(moment: datetime | None) -> str | None:
         return moment.isoformat() if moment else None
 

@@ -1,0 +1,232 @@
+"""The delivery job: drains what is due, many chats at once, in short transactions of its own."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TypeVar
+from uuid import uuid4
+
+import structlog
+from flask import Flask, current_app
+from sqlalchemy.exc import DBAPIError
+
+from crm.config import Config
+from crm.db import atomic, db, retrying
+from crm.doorbell import job, ring
+from crm.jobs import shutdown
+from crm.lib.timed_http import TimedHttp
+from crm.providers.meta.client import MetaClient
+from crm.providers.outbound import ProviderError
+from crm.services.messages import delivery, outcomes, receipts
+from crm.services.messages.backoff import Backoff
+from crm.services.messages.delivery import Claim, Settings
+
+log = structlog.get_logger(__name__)
+T = TypeVar("T")
+
+# Under the job's time-out with room for the longest call (20 s).
+SECONDS = 60
+THREADS = 32
+# One number whose provider hangs must leave threads for the others.
+THREADS_PER_NUMBER = 16
+# With nothing to send, how far ahead it waits for a row or for a number's pace, and how often it
+# looks. Longer waits are left to the clock's sweep.
+LINGER_SECONDS = 3.0
+LOOK_EVERY = 0.05
+# Postgres may be away for a moment just when the provider has answered.
+RECORD_TRIES = 5
+
+CLIENT = MetaClient(TimedHttp())
+_threads: tuple[int, ThreadPoolExecutor] | None = None
+
+
+@job("messages.deliver")
+def deliver(number_id: int) -> None:
+    """There is something to send. The number that rang goes first, but all are drained.
+
+    One worker serves every number, so a drain that looked at one alone would keep the others
+    waiting for up to a minute.
+    """
+    app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
+    drain = Drain(app, settings_of(app.config["CRM"]))
+    if drain.run(first=int(number_id), seconds=SECONDS):
+        ring("messages.deliver", number_id)
+
+
+def settings_of(config: Config) -> Settings:
+    return Settings(
+        graph_url=config.meta_graph_url,
+        encryption_keys=config.encryption_keys,
+        lease_seconds=config.lease_seconds,
+        uncertain_hold_seconds=config.uncertain_hold_seconds,
+        backoff=Backoff(config.retry_base_seconds),
+    )
+
+
+def find_due_numbers() -> list[int]:
+    """For the clock's sweep: the keys to ring for."""
+    return delivery.find_due_numbers()
+
+
+class Drain:
+    """Claims rows as threads get free and hands each to one of them.
+
+    Only this one thread claims, so that a row is claimed at the moment of sending and never waits
+    in a line of its own; the others only send and record.
+    """
+
+    def __init__(self, app: Flask, settings: Settings) -> None:
+        self.app = app
+        self.settings = settings
+        self.owner = uuid4()
+        self._busy: Counter[int] = Counter()
+        self._free = threading.Condition()
+
+    def run(self, *, first: int, seconds: float) -> bool:
+        """Send until nothing is due; True if time ran out before that."""
+        end = time.monotonic() + seconds
+        tidied: set[int] = set()
+        idle_since: float | None = None
+        try:
+            while time.monotonic() < end and not shutdown.is_asked():
+                numbers = self._find_numbers(first)
+                for number_id in numbers:
+                    if number_id not in tidied:
+                        self._tidy(number_id)
+                        tidied.add(number_id)
+                started, wait = self._start(numbers)
+                if started or self._wait_for_a_free_thread():
+                    idle_since = None
+                else:
+                    idle_since = idle_since or time.monotonic()
+                    if not self._worth_waiting(wait, idle_since):
+                        return False
+                    time.sleep(LOOK_EVERY)
+            return not shutdown.is_asked()
+        finally:
+            self._wait_for_all()
+
+    def _find_numbers(self, first: int) -> list[int]:
+        due = _unit(
+            partial(delivery.find_due_numbers, unresolved_seconds=self.settings.unresolved_seconds)
+        )
+        return sorted(due, key=lambda number_id: number_id != first)
+
+    def _tidy(self, number_id: int) -> None:
+        """Leases of workers that are gone, open outcomes, receipts that missed their message."""
+        _unit(partial(outcomes.expire_leases, number_id))
+        _unit(partial(outcomes.flag_unresolved, number_id, settings=self.settings))
+        _unit(receipts.apply_early_receipts)
+
+    def _start(self, numbers: list[int]) -> tuple[int, float | None]:
+        """Claim and hand over; how many, and the shortest wait for a number's pace."""
+        started, waits = 0, []
+        for number_id in numbers:
+            with self._free:
+                room = min(THREADS - self._busy.total(), THREADS_PER_NUMBER - self._busy[number_id])
+            if room < 1:
+                continue
+            claimed = _unit(
+                partial(
+                    delivery.claim_due,
+                    number_id,
+                    owner=self.owner,
+                    settings=self.settings,
+                    limit=room,
+                )
+            )
+            if claimed.wait_seconds:
+                waits.append(claimed.wait_seconds)
+            for claim in claimed.claims:
+                with self._free:
+                    self._busy[number_id] += 1
+                _pool().submit(self._send_and_let_go, claim)
+                started += 1
+        return started, min(waits, default=None)
+
+    def _worth_waiting(self, pace_wait: float | None, idle_since: float) -> bool:
+        if time.monotonic() - idle_since > LINGER_SECONDS:
+            return False
+        next_due = _unit(delivery.find_next_due_seconds)
+        waits = [wait for wait in (pace_wait, next_due) if wait is not None]
+        return bool(waits) and min(waits) <= LINGER_SECONDS
+
+    def _wait_for_a_free_thread(self) -> bool:
+        """Wait a moment for a message under way; False if there is none."""
+        with self._free:
+            if not self._busy.total():
+                return False
+            self._free.wait(LOOK_EVERY)
+            return True
+
+    def _wait_for_all(self) -> None:
+        with self._free:
+            self._free.wait_for(lambda: not self._busy.total())
+
+    def _send_and_let_go(self, claim: Claim) -> None:
+        try:
+            with self.app.app_context():
+                send_one(claim, settings=self.settings)
+        except Exception:
+            # The row keeps its lease; when that ends it waits again or becomes uncertain.
+            log.exception("delivery_broke", message_id=claim.message_id)
+        finally:
+            with self._free:
+                self._busy[claim.number_id] -= 1
+                self._free.notify_all()
+
+
+def send_one(claim: Claim, *, settings: Settings, client: MetaClient = CLIENT) -> None:
+    """Send one claimed message and record what became of it. No transaction is open meanwhile."""
+    try:
+        outgoing = _unit(partial(delivery.load_outgoing, claim, settings=settings))
+    except ProviderError as error:
+        # An `except` name ends with its block; the unit runs inside it.
+        _record(partial(outcomes.record_error, claim, error, settings=settings, called=False))
+        return
+    if not _unit(partial(delivery.mark_submitted, claim, settings=settings)):
+        return
+    db.session.remove()
+    try:
+        result = client.send(outgoing.channel, outgoing.message)
+    except ProviderError as error:
+        _record(partial(outcomes.record_error, claim, error, settings=settings))
+    else:
+        _record(partial(outcomes.record_sent, claim, result))
+
+
+def _unit(work: Callable[[], T]) -> T:
+    """`work` in a transaction of its own, again after a deadlock."""
+
+    def once() -> T:
+        with atomic():
+            return work()
+
+    return retrying(once)
+
+
+def _record(work: Callable[[], bool]) -> None:
+    """Keep an outcome, with some patience: without it the message ends as uncertain."""
+    for left in reversed(range(RECORD_TRIES)):
+        try:
+            _unit(work)
+            return
+        except DBAPIError:
+            if not left:
+                raise
+            db.session.remove()
+            time.sleep(0.5)
+
+
+def _pool() -> ThreadPoolExecutor:
+    """This process's threads, kept between jobs: their connections to the provider stay open."""
+    global _threads
+    if _threads is None or _threads[0] != os.getpid():
+        _threads = (os.getpid(), ThreadPoolExecutor(THREADS, thread_name_prefix="delivery"))
+    return _threads[1]

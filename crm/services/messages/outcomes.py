@@ -1,0 +1,345 @@
+"""What became of a claimed message: sent, again later, failed, or nobody knows.
+
+Every write holds the fence: it finds its row only under the owner and attempt of the claim. The
+chat is locked first, as by everything that touches its messages.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import structlog
+from sqlalchemy import select, text
+from sqlalchemy.dialects.postgresql import insert
+
+from crm.db import database_now, db
+from crm.models import ClientIdentity, IdentityKind, MessageStatus, ReceiptStatus
+from crm.providers.meta import codes
+from crm.providers.outbound import Effect, ProviderError, SendResult
+from crm.services.messages.announcing import announce_ticks, lock_chats
+from crm.services.messages.delivery import Claim, Settings
+from crm.services.messages.receipts import WRITE_TICKS, take_early_reports, tick_of, tick_row
+from crm.services.messages.ticks import Report, fold
+
+log = structlog.get_logger(__name__)
+
+COLUMNS = """
+    q.id AS queue_id, q.status AS queue_status, q.retries, q.pair_retries, q.submitted_at,
+    q.attempts, m.id, m.chat_id, m.client_id, m.client_key, m.status, m.sent_at, m.delivered_at,
+    m.read_at, m.failed_at, m.error_code, m.error_message, m.whatsapp_message_id, m.max_retries
+"""
+
+HOLD_FENCE = text(f"""
+    SELECT {COLUMNS} FROM message_queue q JOIN messages m ON m.id = q.message_id
+    WHERE q.id = :queue_id AND q.owner = :owner AND q.attempts = :attempt
+    FOR NO KEY UPDATE
+""")  # noqa: S608 - COLUMNS is ours
+
+END_ROW = text("""
+    UPDATE message_queue SET
+        status = :status, processing_completed_at = clock_timestamp(), lease_until = NULL,
+        last_error = :error, updated_at = now()
+    WHERE id = :queue_id
+""")
+
+WAIT_AGAIN = text("""
+    UPDATE message_queue SET
+        status = 'pending', owner = NULL, lease_until = NULL, submitted_at = NULL,
+        scheduled_at = clock_timestamp() + make_interval(secs => :seconds), last_error = :error,
+        retries = retries + :retry, pair_retries = pair_retries + :pair, updated_at = now()
+    WHERE id = :queue_id
+""")
+
+FAIL = text("""
+    UPDATE messages SET status = 'failed', failed_at = clock_timestamp(), error_code = :code,
+        error_message = :reason, updated_at = now()
+    WHERE id = :id
+""")
+
+DOUBT = text("""
+    UPDATE messages SET status = 'uncertain', error_code = :code, error_message = :reason,
+        updated_at = now()
+    WHERE id = :id
+""")
+
+COUNT_TRY = text("UPDATE messages SET retry_count = retry_count + 1 WHERE id = :id")
+
+IS_TAKEN = text("SELECT 1 FROM messages WHERE whatsapp_message_id = :wamid AND id <> :id")
+
+SLOW_DOWN = text("""
+    UPDATE number_pace
+    SET free_at = GREATEST(free_at, clock_timestamp() + make_interval(secs => :seconds))
+    WHERE whatsapp_number_id = :number_id
+""")
+
+STOP_NUMBER = text("""
+    UPDATE whatsapp_numbers SET status = 'error', last_error = :reason, updated_at = now()
+    WHERE id = :number_id AND status IN ('active', 'error')
+""")
+
+HOLD_NUMBER = text("""
+    UPDATE number_pace SET
+        held_until = clock_timestamp() + make_interval(secs => :seconds), hold_tries = :tries
+    WHERE whatsapp_number_id = :number_id
+""")
+
+HOLD_TRIES = text("SELECT hold_tries FROM number_pace WHERE whatsapp_number_id = :number_id")
+
+RELEASE_NUMBER = text("""
+    UPDATE whatsapp_numbers SET status = 'active', last_error = NULL, updated_at = now()
+    WHERE id = :number_id AND status = 'error'
+""")
+
+FREE_NUMBER = text("""
+    UPDATE number_pace SET held_until = NULL, hold_tries = 0 WHERE whatsapp_number_id = :number_id
+""")
+
+FIND_EXPIRED = text("""
+    SELECT q.id, q.chat_id FROM message_queue q
+    WHERE q.whatsapp_number_id = :number_id AND q.status = 'processing'
+      AND q.lease_until < clock_timestamp()
+    ORDER BY q.id LIMIT 200
+""")
+
+LOCK_EXPIRED = text(f"""
+    SELECT {COLUMNS} FROM message_queue q JOIN messages m ON m.id = q.message_id
+    WHERE q.id = ANY(CAST(:ids AS bigint[])) AND q.status = 'processing'
+      AND q.lease_until < clock_timestamp()
+    ORDER BY q.id
+    FOR NO KEY UPDATE
+""")  # noqa: S608
+
+FLAG_UNRESOLVED = text("""
+    UPDATE messages m SET error_code = 'unresolved', error_message = :reason, updated_at = now()
+    FROM message_queue q
+    WHERE q.message_id = m.id AND q.id = ANY(CAST(:ids AS bigint[])) AND q.status = 'uncertain'
+      AND m.status = 'uncertain'
+    RETURNING m.id, m.chat_id
+""")
+
+FIND_UNRESOLVED = text("""
+    SELECT q.id, q.chat_id FROM message_queue q JOIN messages m ON m.id = q.message_id
+    WHERE q.whatsapp_number_id = :number_id AND q.status = 'uncertain'
+      AND q.submitted_at < clock_timestamp() - make_interval(secs => :seconds)
+      AND m.error_code IS DISTINCT FROM 'unresolved'
+    ORDER BY q.id LIMIT 200
+""")
+
+
+def record_sent(claim: Claim, result: SendResult) -> bool:
+    """The provider took the message. False if the fence is lost; nothing is written then.
+
+    A late yes also settles a row that was called uncertain meanwhile. Receipts that came before are
+    applied at once.
+    """
+    row = _hold_fence(claim)
+    if row is None:
+        return False
+    wamid: str | None = result.whatsapp_message_id
+    reports = take_early_reports(
+        whatsapp_message_id=result.whatsapp_message_id, client_key=row.client_key
+    )
+    tick = fold(tick_of(row), Report(ReceiptStatus.SENT, database_now()))
+    for report in reports:
+        tick = fold(tick, report)
+    if db.session.execute(IS_TAKEN, {"wamid": wamid, "id": row.id}).first():
+        log.warning("provider_id_taken", message_id=row.id)
+        wamid = None
+    written = tick_row(row.id, tick, wamid)
+    db.session.execute(WRITE_TICKS, {"rows": json.dumps([written])})
+    db.session.execute(COUNT_TRY, {"id": row.id})
+    _end(row, "completed")
+    _learn_identities(row.client_id, result)
+    if claim.is_probe:
+        _release_number(claim.number_id)
+    announce_ticks({row.id: row.chat_id})
+    return True
+
+
+def record_error(
+    claim: Claim, error: ProviderError, *, settings: Settings, called: bool = True
+) -> bool:
+    """The provider did not say yes: act by the error's effect. False if the fence is lost.
+
+    `called` tells whether the provider was asked at all (it counts as a try).
+    """
+    row = _hold_fence(claim)
+    if row is None:
+        return False
+    if called:
+        db.session.execute(COUNT_TRY, {"id": row.id})
+    _judge_number(claim, error, settings=settings)
+    status = MessageStatus(row.status)
+    if status not in (MessageStatus.PENDING, MessageStatus.UNCERTAIN):
+        # A receipt was faster than this answer, and it knows.
+        _end(row, "completed")
+    elif status is MessageStatus.UNCERTAIN:
+        # Late, and the messages behind it may have left: an ordinary retry would break the order.
+        if error.effect is not Effect.UNKNOWN:
+            _fail(row, error)
+    elif error.effect is Effect.UNKNOWN:
+        _doubt(row, error.code, error.reason)
+    elif error.effect is Effect.PERMANENT or (
+        error.effect is Effect.RETRY and row.retries >= row.max_retries
+    ):
+        _fail(row, error)
+    else:
+        _wait_again(row, error, settings=settings)
+    return True
+
+
+def expire_leases(number_id: int) -> int:
+    """Take back rows whose worker is gone; returns how many.
+
+    Not yet submitted: waits again. Submitted: nobody knows, so it is uncertain.
+    """
+    found = db.session.execute(FIND_EXPIRED, {"number_id": number_id}).all()
+    if not found:
+        return 0
+    lock_chats(row.chat_id for row in found)
+    rows = db.session.execute(LOCK_EXPIRED, {"ids": [row.id for row in found]}).all()
+    for row in rows:
+        log.warning("lease_expired", message_id=row.id, submitted=row.submitted_at is not None)
+        if row.status != MessageStatus.PENDING:
+            _end(row, "completed")
+        elif row.submitted_at is not None:
+            _doubt(row, "no_answer", codes.OURS["no_answer"])
+        elif row.retries >= row.max_retries:
+            # It ends its worker each time, it seems: the queue must go on.
+            _fail(row, ProviderError(codes.OURS["crashed"], effect=Effect.RETRY, code="crashed"))
+        else:
+            _again(row, seconds=0, error="lease expired", retry=1)
+    return len(rows)
+
+
+def flag_unresolved(number_id: int, *, settings: Settings) -> int:
+    """Ask for a person's eye on outcomes that stay open for long; returns how many."""
+    found = db.session.execute(
+        FIND_UNRESOLVED, {"number_id": number_id, "seconds": settings.unresolved_seconds}
+    ).all()
+    if not found:
+        return 0
+    lock_chats(row.chat_id for row in found)
+    rows = db.session.execute(
+        FLAG_UNRESOLVED,
+        {"ids": [row.id for row in found], "reason": codes.OURS["unresolved"]},
+    ).all()
+    announce_ticks({row.id: row.chat_id for row in rows})
+    return len(rows)
+
+
+def _hold_fence(claim: Claim) -> Any:
+    lock_chats([claim.chat_id])
+    row = db.session.execute(
+        HOLD_FENCE,
+        {"queue_id": claim.queue_id, "owner": claim.owner, "attempt": claim.attempt},
+    ).one_or_none()
+    if row is None:
+        log.warning("fence_lost", message_id=claim.message_id, attempt=claim.attempt)
+    return row
+
+
+def _end(row: Any, status: str, *, error: str | None = None) -> None:
+    db.session.execute(END_ROW, {"queue_id": row.queue_id, "status": status, "error": error})
+
+
+def _fail(row: Any, error: ProviderError) -> None:
+    db.session.execute(FAIL, {"id": row.id, "code": error.code[:50], "reason": error.reason})
+    _end(row, "failed", error=f"{error.code} {error.detail}".strip())
+    log.info("message_failed", message_id=row.id, code=error.code)
+    announce_ticks({row.id: row.chat_id})
+
+
+def _doubt(row: Any, code: str, reason: str) -> None:
+    db.session.execute(DOUBT, {"id": row.id, "code": code[:50], "reason": reason})
+    _end(row, "uncertain", error=code)
+    log.warning("message_uncertain", message_id=row.id, code=code)
+    announce_ticks({row.id: row.chat_id})
+
+
+def _wait_again(row: Any, error: ProviderError, *, settings: Settings) -> None:
+    backoff = settings.backoff
+    words = f"{error.code} {error.detail}".strip()
+    least = error.wait_seconds or 0.0
+    if error.effect is Effect.RETRY:
+        seconds = max(backoff.retry(row.retries + 1), least)
+        _again(row, seconds=seconds, error=words, retry=1)
+    elif error.effect is Effect.PAIR:
+        _again(row, seconds=max(backoff.pair(row.pair_retries), least), error=words, pair=1)
+    else:
+        # The number slows down, or is held; the row itself is ready as soon as the number is.
+        _again(row, seconds=0, error=words)
+
+
+def _again(row: Any, *, seconds: float, error: str, retry: int = 0, pair: int = 0) -> None:
+    db.session.execute(
+        WAIT_AGAIN,
+        {
+            "queue_id": row.queue_id,
+            "seconds": seconds,
+            "error": error,
+            "retry": retry,
+            "pair": pair,
+        },
+    )
+
+
+def _judge_number(claim: Claim, error: ProviderError, *, settings: Settings) -> None:
+    """What the answer says about the whole number."""
+    if error.effect is Effect.CHANNEL:
+        _hold_number(claim, error, settings=settings)
+    elif error.effect is Effect.RATE:
+        seconds = max(settings.backoff.rate(), error.wait_seconds or 0.0)
+        db.session.execute(SLOW_DOWN, {"number_id": claim.number_id, "seconds": seconds})
+    elif claim.is_probe and error.effect in (Effect.PERMANENT, Effect.PAIR):
+        # It refused this message, so it listens to the number again.
+        _release_number(claim.number_id)
+
+
+def _hold_number(claim: Claim, error: ProviderError, *, settings: Settings) -> None:
+    tries = 0
+    if claim.is_probe:
+        tries = db.session.scalar(HOLD_TRIES, {"number_id": claim.number_id}) or 0
+    db.session.execute(STOP_NUMBER, {"number_id": claim.number_id, "reason": error.reason})
+    db.session.execute(
+        HOLD_NUMBER,
+        {
+            "number_id": claim.number_id,
+            "seconds": max(settings.backoff.hold(tries), error.wait_seconds or 0.0),
+            "tries": tries + 1,
+        },
+    )
+    log.error("number_refused", number_id=claim.number_id, code=error.code, probe=claim.is_probe)
+
+
+def _release_number(number_id: int) -> None:
+    db.session.execute(RELEASE_NUMBER, {"number_id": number_id})
+    db.session.execute(FREE_NUMBER, {"number_id": number_id})
+    log.info("number_works_again", number_id=number_id)
+
+
+def _learn_identities(client_id: int, result: SendResult) -> None:
+    """Keep the ids under which the provider knows this client: the answer may come from another.
+
+    `wa_id` can differ from the number that was dialled (Brazil's ninth digit, Mexico's 521).
+    """
+    told = ((IdentityKind.WA_ID, result.wa_id), (IdentityKind.USER_ID, result.user_id))
+    wanted = [(kind, value) for kind, value in told if value]
+    if not wanted:
+        return
+    known = set(
+        db.session.execute(
+            select(ClientIdentity.kind, ClientIdentity.value).where(
+                ClientIdentity.client_id == client_id
+            )
+        ).tuples()
+    )
+    for kind, value in wanted:
+        if (kind, value) not in known:
+            # Somebody else's by now, or written at this moment by the way in: left as it is.
+            db.session.execute(
+                insert(ClientIdentity)
+                .values(client_id=client_id, kind=kind, value=value)
+                .on_conflict_do_nothing()
+            )
