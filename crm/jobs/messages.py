@@ -69,11 +69,6 @@ def settings_of(config: Config) -> Settings:
     )
 
 
-def find_due_numbers() -> list[int]:
-    """For the clock's sweep: the keys to ring for."""
-    return delivery.find_due_numbers()
-
-
 class Drain:
     """Claims rows as threads get free and hands each to one of them.
 

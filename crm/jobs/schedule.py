@@ -20,6 +20,7 @@ from sqlalchemy.dialects.postgresql import insert
 from crm.db import atomic, db
 from crm.models import ScheduledRun
 from crm.services import routing
+from crm.services.messages.delivery import find_due_numbers
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,7 @@ def find_gone_agents() -> Iterable[int]:
 
 
 SWEEPS: tuple[Sweep, ...] = (
+    Sweep("messages.deliver", find_due_numbers),
     Sweep("routing.route", routing.find_unrouted_chats),
     Sweep("routing.drain", routing.find_drainable_campaigns),
     Sweep("routing.release", find_gone_agents),
