@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from sqlalchemy import select, text
 
 from crm.db import db
-from crm.models import Chat, User
+from crm.models import CampaignAgent, Chat, User
 from crm.permissions import WAITING, Scope, scope_of
 from crm.services import sessions
 
@@ -84,6 +85,19 @@ def find_rights(user_ids: Iterable[int]) -> dict[int, str]:
 def find_live(session_ids: Iterable[int], *, idle_seconds: int) -> set[int]:
     """Which of these sessions are still good."""
     return sessions.find_live_sessions(list(set(session_ids)), idle_seconds=idle_seconds)
+
+
+def find_campaigns(user_ids: Iterable[int]) -> dict[int, set[int]]:
+    """The campaigns in which each of these people works."""
+    rows = db.session.execute(
+        select(CampaignAgent.user_id, CampaignAgent.campaign_id).where(
+            CampaignAgent.user_id.in_(set(user_ids)), CampaignAgent.is_active.is_(True)
+        )
+    )
+    campaigns: dict[int, set[int]] = defaultdict(set)
+    for user_id, campaign_id in rows:
+        campaigns[user_id].add(campaign_id)
+    return campaigns
 
 
 def load_scope(user_id: int) -> Scope:

@@ -27,7 +27,7 @@ from crm.events import (
 )
 from crm.permissions import Scope
 from crm.realtime import render
-from crm.realtime.access import Placement, find_placements
+from crm.realtime.access import Placement, find_campaigns, find_placements
 from crm.realtime.connection import Connection, Variant
 from crm.realtime.counts import as_data, count_open_chats
 from crm.realtime.pending import Pending
@@ -170,15 +170,17 @@ class Deliverer:
             push_html(key.id, seen[key.id], html, envelope)
 
     def _send_agents(self, keys: dict[Key, Audiences], connections: list[Connection]) -> None:
-        """An agent's status: to themselves, to whom the event names, to who steers agents."""
+        """An agent's status: to themselves, to whom the event names, to who steers their team."""
+        if not keys:
+            return
+        teams = find_campaigns(key.id for key in keys)
         for key, audiences in keys.items():
             frame = event_frame("agent", user_id=key.id)
             named = {user_id for audience in audiences for user_id in audience.user_ids}
-            campaigns = {audience.campaign_id for audience in audiences} - {None}
             for connection in connections:
                 scope = connection.scope
                 steers = scope.can("agents.set_status") and (
-                    scope.sees_everything or bool(campaigns & scope.campaign_ids)
+                    scope.sees_everything or not teams[key.id].isdisjoint(scope.campaign_ids)
                 )
                 if steers or scope.user_id == key.id or scope.user_id in named:
                     connection.push(frame)

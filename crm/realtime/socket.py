@@ -34,6 +34,7 @@ log = structlog.get_logger(__name__)
 blueprint = Blueprint("live", __name__)
 
 MAX_MESSAGE_BYTES = 65_536
+LONGEST_MESSAGE = 1_000
 # The loop wakes for every message and every push; this is only its longest sleep.
 LONGEST_SLEEP = 60.0
 
@@ -83,7 +84,7 @@ def admit() -> ResponseReturnValue | None:
     g.guest = Guest(
         hub=hub_of(current_app),
         wire=wire,
-        session_id=g.session_id,
+        session_id=g.live_session.id,
         rights=access.find_rights([scope.user_id]).get(scope.user_id, ""),
         locale=str(get_locale()),
     )
@@ -143,7 +144,7 @@ sock.route("/socket", bp=blueprint)(live)
 
 def let_go_of_request() -> None:
     """Nothing of the database stays with the socket: not the connection, not the user's row."""
-    for name in ("guest", "session_id", "scope", "_login_user"):
+    for name in ("guest", "live_session", "scope", "_login_user"):
         g.pop(name, None)
     db.session.remove()
 
@@ -168,6 +169,9 @@ def hear(connection: Connection, message: str | bytes) -> None:
     """Take one message of the client's: JSON, of a type that we know, with that type's fields."""
     if isinstance(message, bytes):
         raise BadMessage("binary")
+    if len(message) > LONGEST_MESSAGE:
+        # Before parsing: thousands of brackets are short for a socket and too deep for a parser.
+        raise BadMessage("too long")
     try:
         body = json.loads(message)
     except ValueError:

@@ -133,15 +133,15 @@ def threaded_server(app: Flask, **settings: Any) -> Iterator[Server]:
     own = create_app(config)
     http = make_server("127.0.0.1", 0, own, threaded=True)
     http.daemon_threads = True
-    thread = threading.Thread(target=http.serve_forever, daemon=True)
+    thread = threading.Thread(target=lambda: http.serve_forever(poll_interval=0.02), daemon=True)
     thread.start()
     server = Server(f"127.0.0.1:{http.server_port}", own)
     try:
         yield server
     finally:
-        hub_of(own).close_all()
         for page in server.pages:
             page.close()
+        hub_of(own).close_all()
         http.shutdown()
         thread.join()
         http.server_close()

@@ -4,14 +4,16 @@
 //   crm:row    {chat_id, version, html}               a list row, new or changed
 //   crm:bubble {chat_id, message_id, version, html}   a message that was added to the open chat
 //   crm:ticks  {chat_id, message_id, version, html}   the same message again, when it has changed
-//   crm:event  {name, ...}   counts {counts}, gone {chat_id}, agent {user_id}
-//   crm:connection {state}   live, stale (no live events, the page asks every 10 s), offline
-//   crm:synced {list, thread}   list or thread were fetched and morphed
-//   crm:ready  the connection module has started
-// What it hears: crm:opened {chat_id}, when a module has put another chat on the screen (or none).
+//   crm:event  {name, ...}       gone {chat_id}, agent {user_id}
+//   crm:counts                   the numbers on the tabs have moved (they are in place)
+//   crm:connection {state}       live, stale (no live events, the page asks every 10 s), offline
+//   crm:synced {list, thread}    list or thread were fetched anew and morphed in
+// What it hears: crm:opened, when another chat (or none) has been put on the screen.
 // Messages keep their order; those that come while the page is being mended wait until it is.
 //
 // Why no hx-ws: docs/decisions/004-live-socket.md.
+import { $, $$, parse, tell } from "./page.js";
+import { rewriteAll } from "./times.js";
 
 const PATH = "/socket";
 const BANNER_AFTER = 3000;
@@ -32,10 +34,10 @@ let beatAt = Date.now();
 let state = "connecting";
 let resting = false; // too many pages of this person: this one only polls until it is looked at
 let leaving = false;
+let first = true;
 
 const jitter = (ms) => ms * (0.5 + Math.random());
 const byId = (id) => document.getElementById(id);
-const tell = (name, detail = {}) => document.dispatchEvent(new CustomEvent(`crm:${name}`, { detail }));
 
 // ---------------------------------------------------------------------------------------- socket
 
@@ -54,8 +56,10 @@ function connect() {
     become("live");
     say({ type: "visible", value: !document.hidden });
     thread.subscribe();
-    // Whatever happened while nobody listened: between the page's load and now, or since the cut.
-    mend({ list: true, thread: true });
+    // Whatever happened while nobody listened: since the cut, or between the page's load and now
+    // (for the thread, the answer to `open` tells).
+    mend({ list: true, thread: !first });
+    first = false;
   };
   mine.onmessage = ({ data }) => {
     if (mine !== socket) return;
@@ -108,7 +112,7 @@ function become(next) {
   if (next === "live") showBanner(null);
   // A blink of the line is nobody's business.
   else bannerTimer = setTimeout(() => showBanner(next), next === "stale" ? 0 : BANNER_AFTER);
-  tell("connection", { state: next });
+  tell("crm:connection", { state: next });
 }
 
 function showBanner(which) {
@@ -167,8 +171,8 @@ function receive(message) {
 function deliver(message) {
   if (message.type === "html") {
     const { type, kind, ...detail } = message;
-    tell(kind, detail);
     thread.note(kind, detail);
+    tell(`crm:${kind}`, detail);
     return;
   }
   const { type, ...detail } = message;
@@ -177,7 +181,20 @@ function deliver(message) {
     // Everybody hears it at once; not everybody asks at once.
     setTimeout(() => mend({ list: true, thread: true }), Math.random() * 1000);
   } else if (detail.name === "delayed") become("stale");
-  else tell("event", detail);
+  else if (detail.name === "counts") showCounts(detail.counts);
+  else tell("crm:event", detail);
+}
+
+/** The numbers come with the event: a thousand pages need not ask for them. */
+function showCounts({ unread, ...tabs }) {
+  const place = byId("tabs");
+  if (!place) return;
+  for (const [tab, number] of Object.entries(tabs)) {
+    const shown = $(`[data-tab="${tab}"] .num`, place);
+    if (shown) shown.textContent = number;
+  }
+  place.dataset.unread = unread;
+  tell("crm:counts");
 }
 
 // --------------------------------------------------------------------------------------- mending
@@ -194,7 +211,6 @@ async function mend(parts) {
         const now = wanted;
         wanted = null;
         await Promise.all([now.list && mendList(), now.thread && thread.mend()]);
-        tell("synced", { list: !!now.list, thread: !!now.thread });
       }
     } catch (error) {
       // The server is away, or answers nonsense: the next poll or reconnection tries again.
@@ -220,7 +236,10 @@ async function fetchPage(url) {
   }
   if (answer.status === 404) return null;
   if (!answer.ok) throw new TypeError(`answer ${answer.status}`);
-  return new DOMParser().parseFromString(await answer.text(), "text/html");
+  const page = parse(await answer.text());
+  // As the reader sees them, so that the morph finds nothing to change in them.
+  rewriteAll(page);
+  return page;
 }
 
 const morph = (target, fresh) =>
@@ -231,14 +250,15 @@ async function mendList() {
   if (!rows) return;
   const query = rows.dataset.query;
   const page = await fetchPage(`/inbox/list?${query}`);
-  const fresh = page?.getElementById("rows");
+  const fresh = page && $("#rows", page);
   if (!fresh || byId("rows")?.dataset.query !== query) return;
   await fetchFurtherRows(fresh, rows.querySelectorAll("[data-chat-id]").length);
   if (byId("rows")?.dataset.query !== query) return;
   keepMarks(byId("rows"), fresh);
   await keepingScroll(byId("rows"), () => morph(byId("rows"), fresh));
-  const tabs = page.getElementById("tabs");
+  const tabs = $("#tabs", page);
   if (tabs && byId("tabs")) await morph(byId("tabs"), tabs);
+  tell("crm:synced", { list: true, thread: false });
 }
 
 /** Who has scrolled far keeps as many rows as there were. */
@@ -248,7 +268,7 @@ async function fetchFurtherRows(fresh, wantedRows) {
     if (!more || fresh.querySelectorAll("[data-chat-id]").length >= wantedRows) return;
     const next = await fetchPage(more.dataset.more);
     if (!next) return;
-    more.replaceWith(...next.querySelectorAll("li"));
+    more.replaceWith(...$$("li", next));
   }
 }
 
@@ -316,7 +336,7 @@ const thread = {
   },
 
   onlyReadMoved(html) {
-    const row = new DOMParser().parseFromString(html, "text/html").querySelector("[data-chat-id]");
+    const row = $("[data-chat-id]", parse(html));
     const mine = this.element().dataset;
     if (!row || row.dataset.unread === mine.unread) return false;
     if (row.dataset.status !== mine.status || row.dataset.agentId !== mine.agentId) return false;
@@ -336,15 +356,16 @@ const thread = {
     this.lastMend = Date.now();
     const page = await fetchPage(`/inbox/${id}`);
     if (this.id() !== id) return;
-    if (!page) return tell("event", { name: "gone", chat_id: id });
+    if (!page) return tell("crm:event", { name: "gone", chat_id: id });
     const fresh = page.querySelector("#thread[data-chat-id]");
     if (!fresh) return;
     prepareLog(byId("log"), fresh.querySelector("#log"));
     keepComposer(byId("compose"), fresh.querySelector("#compose"));
     await keepingLog(() => morph(this.element(), fresh));
-    const panel = page.getElementById("panel");
+    const panel = $("#panel", page);
     if (panel && byId("panel")) await morph(byId("panel"), panel);
     this.subscribe();
+    tell("crm:synced", { list: false, thread: true });
   },
 };
 
@@ -376,7 +397,10 @@ function prepareLog(old, fresh) {
 function keepComposer(old, fresh) {
   if (!old || !fresh) return;
   if (old.dataset.state === fresh.dataset.state) {
-    fresh.replaceWith(old.cloneNode(true));
+    const same = old.cloneNode(true);
+    const countdown = $(".window", fresh);
+    if (countdown) $(".window", same)?.replaceWith(countdown);
+    fresh.replaceWith(same);
     return;
   }
   const words = old.querySelector("textarea")?.value;
@@ -402,4 +426,3 @@ document.addEventListener("htmx:after:swap", () => {
   if (!mending && thread.id() !== thread.subscribed) thread.subscribe();
 });
 connect();
-tell("ready");
