@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import flask_migrate
 from flask import Flask
 
-from crm.db import db
+from crm.db import atomic, db
+from crm.services import demo
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,9 @@ class DemoAccounts:
             return ["No demo data: the database was not empty when Charla first started here."]
         wide = max(len(email) for email, _ in self.people)
         rows = [f"{email:<{wide}}  {role}" for email, role in self.people]
-        return [f"Password      {self.password}", *rows]
+        # Since the first start somebody has set another password, here or in the screens.
+        password = self.password or "the one they were given (CRM_DEMO_PASSWORD is another now)"
+        return [f"Password      {password}", *rows]
 
 
 def migrate(app: Flask) -> None:
@@ -34,4 +37,17 @@ def migrate(app: Flask) -> None:
 
 def load_demo(app: Flask, environment: Mapping[str, str]) -> DemoAccounts:
     """Fill an empty database with the demo data, and say who may sign in."""
-    return DemoAccounts((), None)
+    password = environment["CRM_DEMO_PASSWORD"]
+    with app.app_context():
+        with atomic():
+            if demo.is_empty():
+                demo.load_demo(
+                    password,
+                    encryption_keys=app.config["CRM"].encryption_keys,
+                    access_token=environment.get("SIMULATOR_TOKEN"),
+                )
+            accounts = demo.find_accounts()
+            fits = demo.opens_all(password)
+        db.engine.dispose()
+    people = tuple((account.email, account.role) for account in accounts)
+    return DemoAccounts(people, password if fits else None)

@@ -1,0 +1,85 @@
+"""Demo data for an empty installation: a company, its people, and some days of conversations.
+
+`load_demo` is the only way in. It refuses a database that somebody already uses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import exists, select, text
+
+from crm.db import db
+from crm.errors import Conflict
+from crm.lib.passwords import verify_password
+from crm.models import Campaign, Chat, Client, User, WhatsappNumber
+from crm.services.demo.house import ACCESS_TOKEN, DOMAIN, PEOPLE, build_house
+from crm.services.demo.stage import play_talks
+from crm.services.demo.talks import TALKS
+
+__all__ = ["Account", "NotEmpty", "find_accounts", "is_empty", "load_demo", "opens_all"]
+
+# Two starts at once: the second waits here and then finds the database in use.
+LOADING = 7_214_003_116
+
+
+class NotEmpty(Conflict):
+    code = "not_empty"
+    message = "Demo data goes into an empty database only, and this one is in use."
+
+
+@dataclass(frozen=True)
+class Account:
+    email: str
+    name: str
+    role: str
+
+
+def load_demo(
+    password: str, *, encryption_keys: Sequence[str], access_token: str | None = None
+) -> list[Account]:
+    """Fill an empty database; all accounts get `password`. NotEmpty if it is in use.
+
+    The numbers are the simulated WhatsApp's; `access_token` is for one that was started with
+    another token than its usual one. They carry no app secret and no verify token of their own, so
+    that those of the environment hold.
+    """
+    db.session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": LOADING})
+    if not is_empty():
+        raise NotEmpty
+    house = build_house(
+        password=password, access_token=access_token or ACCESS_TOKEN, keys=encryption_keys
+    )
+    play_talks(TALKS, house)
+    return find_accounts()
+
+
+def is_empty() -> bool:
+    """Nobody has signed up, configured or written anything yet."""
+    used = (
+        select(User.id).where(~User.is_system),
+        select(Campaign.id),
+        select(WhatsappNumber.id),
+        select(Client.id),
+        select(Chat.id),
+    )
+    return not any(db.session.scalar(select(exists(query))) for query in used)
+
+
+def find_accounts() -> list[Account]:
+    """The demo's accounts that are still there, in the order in which they are introduced."""
+    order = {person.email: place for place, person in enumerate(PEOPLE)}
+    users = db.session.scalars(
+        select(User).where(User.email.like(f"%@{DOMAIN}"), User.deleted_at.is_(None))
+    )
+    found = [Account(user.email, user.full_name, user.role.display_name) for user in users]
+    return sorted(found, key=lambda account: order.get(account.email, len(order)))
+
+
+def opens_all(password: str) -> bool:
+    """Whether the demo's accounts still have this password; False where there are none."""
+    hashes = db.session.scalars(
+        select(User.password_hash).where(User.email.like(f"%@{DOMAIN}"), User.deleted_at.is_(None))
+    ).all()
+    return bool(hashes) and all(verify_password(password, hashed) for hashed in hashes)
