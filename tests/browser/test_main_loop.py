@@ -1,0 +1,151 @@
+"""The product's main job, as people see it: two customers write, two agents answer."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from playwright.sync_api import BrowserContext, Page, expect
+
+from tests.simulator.server import NUMBER, SimulatorServer
+from tests.stack import RunningStack
+
+LAURA, JHON = "laura@demo.charla.local", "jhon@demo.charla.local"
+
+
+def phones_of(stack: RunningStack) -> SimulatorServer:
+    """The control of the stack's own simulator."""
+    return SimulatorServer(
+        port=int(stack.settings["SIMULATOR_PORT"]),
+        data_dir=Path(stack.settings["CRM_DATA_DIR"]) / "simulator",
+        environment=stack.settings,
+    )
+
+
+def become(page: Page, status: str) -> None:
+    """Switch this agent's status in the inbox."""
+    page.click("#my-status summary")
+    page.click(f"#my-status button[value={status}]")
+    expect(page.locator(f"#my-status[data-status={status}]")).to_be_attached()
+
+
+def row_of(page: Page, name: str):  # type: ignore[no-untyped-def]
+    return page.locator("#rows li").filter(has_text=name)
+
+
+def answer(page: Page, text: str) -> None:
+    page.fill("#text", text)
+    page.press("#text", "Enter")
+
+
+def test_two_customers_write_and_two_agents_answer_live(
+    stack: RunningStack, sign_in: Callable[..., Page]
+) -> None:
+    phones = phones_of(stack)
+    stack.query("UPDATE users SET agent_status = 'offline' WHERE NOT is_system")
+    laura, jhon = sign_in(LAURA), sign_in(JHON)
+    become(laura, "available")
+    become(jhon, "available")
+    pages = {LAURA: laura, JHON: jhon}
+    customers = {"573009990001": "Paula Prueba", "573009990002": "Óscar Ñame"}
+    for wa_id, name in customers.items():
+        phones.say(wa_id=wa_id, number_id=NUMBER, name=name, text=f"Buenas, soy {name}")
+
+    # By turns: each of the two got one, live, without a reload.
+    owners = {}
+    for name in customers.values():
+        at_laura, at_jhon = row_of(laura, name), row_of(jhon, name)
+        expect(at_laura.or_(at_jhon)).to_be_visible()
+        for email, page in pages.items():
+            if row_of(page, name).is_visible():
+                owners[name] = email
+    assert sorted(owners.values()) == [JHON, LAURA]
+
+    for wa_id, name in customers.items():
+        page = pages[owners[name]]
+        row_of(page, name).locator("a").click()
+        expect(page.locator("#thread-title")).to_have_text(name)
+        expect(page.locator("#log .bubble.in").last).to_contain_text(f"Buenas, soy {name}")
+        expect(row_of(page, name).locator(".badge")).to_have_count(0)
+        answer(page, f"¡Hola, {name}! Con gusto le ayudo.")
+        bubble = page.locator("#log .bubble.out").last
+        expect(bubble).to_contain_text(f"¡Hola, {name}!")
+        expect(bubble.locator(".ticks.delivered")).to_be_visible()
+        phones.look(wa_id=wa_id, number_id=NUMBER)
+        expect(bubble.locator(".ticks.read")).to_be_visible()
+        shown = [message for message in phones.messages(wa_id) if message.get("text")]
+        assert [message["text"] for message in shown] == [
+            f"Buenas, soy {name}",
+            f"¡Hola, {name}! Con gusto le ayudo.",
+        ]
+        # The answer of the customer arrives in the open thread.
+        phones.say(wa_id=wa_id, number_id=NUMBER, name=name, text="Perfecto, gracias 🙌")
+        expect(page.locator("#log .bubble.in").last).to_contain_text("Perfecto, gracias 🙌")
+
+    # Nobody else's customer in one's own list.
+    for name, email in owners.items():
+        other = pages[LAURA if email == JHON else JHON]
+        expect(row_of(other, name)).to_have_count(0)
+
+
+def test_a_double_enter_is_one_message(
+    stack: RunningStack, sign_in: Callable[..., Page]
+) -> None:
+    phones = phones_of(stack)
+    stack.query("UPDATE users SET agent_status = 'offline' WHERE NOT is_system")
+    laura = sign_in(LAURA)
+    become(laura, "available")
+    phones.say(wa_id="573009990003", number_id=NUMBER, name="Doble Clic", text="¿Hola?")
+    row_of(laura, "Doble Clic").locator("a").click()
+    laura.fill("#text", "Una sola vez")
+    laura.evaluate(
+        """() => {
+            const form = document.querySelector('#composer');
+            form.requestSubmit(); form.requestSubmit();
+        }"""
+    )
+    expect(laura.locator("#log .bubble.out .ticks.delivered")).to_have_count(1)
+    sent = [message for message in phones.messages("573009990003") if not message.get("mine")]
+    texts = [message.get("text") for message in sent]
+    assert texts.count("Una sola vez") == 1
+    assert stack.query("SELECT count(*) FROM messages WHERE content = 'Una sola vez'") == [(1,)]
+
+
+def test_a_refused_message_says_why_in_plain_words(
+    stack: RunningStack, sign_in: Callable[..., Page]
+) -> None:
+    phones = phones_of(stack)
+    stack.query("UPDATE users SET agent_status = 'offline' WHERE NOT is_system")
+    laura = sign_in(LAURA)
+    become(laura, "available")
+    phones.say(wa_id="573009990004", number_id=NUMBER, name="Bloqueo Total", text="Adiós")
+    row_of(laura, "Bloqueo Total").locator("a").click()
+    phones.set_fault("refuse", code=131026, wa_id="573009990004")
+    try:
+        answer(laura, "¿Sigue ahí?")
+        expect(laura.locator("#log .bubble.out .ticks.failed")).to_be_visible()
+        expect(laura.locator("#log .bubble.out .why")).to_contain_text(re.compile("No se entregó"))
+    finally:
+        phones.clear_faults()
+
+
+def test_what_arrives_while_the_connection_is_cut_is_there_afterwards_once(
+    stack: RunningStack, sign_in: Callable[..., Page], open_context: Callable[..., BrowserContext]
+) -> None:
+    phones = phones_of(stack)
+    stack.query("UPDATE users SET agent_status = 'offline' WHERE NOT is_system")
+    context = open_context()
+    laura = sign_in(LAURA, context=context)
+    become(laura, "available")
+    phones.say(wa_id="573009990005", number_id=NUMBER, name="Sin Señal", text="uno")
+    row_of(laura, "Sin Señal").locator("a").click()
+    expect(laura.locator("#log .bubble.in")).to_have_count(1)
+    for web in stack.processes("gunicorn"):
+        web.kill()
+    phones.say(wa_id="573009990005", number_id=NUMBER, name="Sin Señal", text="dos")
+    phones.say(wa_id="573009990005", number_id=NUMBER, name="Sin Señal", text="tres")
+    bubbles = laura.locator("#log .bubble.in")
+    expect(bubbles).to_have_count(3, timeout=45_000)
+    assert [text.split("\n")[0] for text in bubbles.all_inner_texts()][-2:] == ["dos", "tres"]
+    expect(laura.locator("#banner")).to_be_hidden()
