@@ -36,8 +36,8 @@ class Customers:
 
     def __init__(self, simulator: "Simulator") -> None:
         self._sim = simulator
-        # How many open pages show this chat; not in the journal: pages come back by themselves.
-        self.watching: dict[tuple[str, str], int] = {}
+        # Page id -> chats that it shows; not in the journal: pages come back by themselves.
+        self.watching: dict[str, set[tuple[str, str]]] = {}
 
     # -- who ------------------------------------------------------------------------------------
 
@@ -174,21 +174,33 @@ class Customers:
                 )
         raise CustomerError(f"That message has no choice {choice}.")
 
-    def look(self, number_id: str, wa_id: str, *, on: bool) -> None:
-        """A page opens or leaves the chat; opening reads what was delivered."""
-        key = (number_id, wa_id)
-        count = max(0, self.watching.get(key, 0) + (1 if on else -1))
-        if count:
-            self.watching[key] = count
+    def watch(self, page: str, chats: set[tuple[str, str]]) -> None:
+        """Which (number id, customer) chats a page shows; opening one reads what was delivered."""
+        new = chats - self.watching.get(page, set())
+        if chats:
+            self.watching[page] = chats
         else:
-            self.watching.pop(key, None)
-        if on and key in self._sim.world.conversations:
-            if self._sim.world.conversations[key].unread:
+            self.watching.pop(page, None)
+        for number_id, wa_id in new:
+            chat = self._sim.world.conversations.get((number_id, wa_id))
+            if chat is None:
+                continue
+            if chat.unread:
                 self._sim.world.record({"e": "seen", "number_id": number_id, "wa_id": wa_id})
             self._sim.receipts.chat_opened(number_id, wa_id)
 
+    def look(self, number_id: str, wa_id: str, *, on: bool) -> None:
+        """Open or leave a chat without a page."""
+        chats = set(self.watching.get("", ()))
+        if on:
+            # Looking again reads again, as somebody does who comes back to the chat.
+            self.watch("", chats - {(number_id, wa_id)})
+            self.watch("", chats | {(number_id, wa_id)})
+        else:
+            self.watch("", chats - {(number_id, wa_id)})
+
     def looks_at(self, number_id: str, wa_id: str) -> bool:
-        return (number_id, wa_id) in self.watching
+        return any((number_id, wa_id) in chats for chats in self.watching.values())
 
     def move_window(self, number_id: str, wa_id: str, *, hours: float) -> None:
         """Set the customer's last word so many hours back (24 or more closes the window)."""
