@@ -278,3 +278,19 @@ def test_a_server_default_reaches_the_object_after_the_flush() -> None:
     chat = factories.make_chat()
     assert (chat.version, chat.unread_count, chat.message_count) == (0, 0, 0)
     assert chat.created_at.tzinfo is not None
+
+
+def test_a_message_changes_its_chats_counters_in_place() -> None:
+    """No index holds what every message changes: else each would write into all of them."""
+    chat = factories.make_chat()
+    statistics = text("SELECT pg_stat_get_xact_tuples_hot_updated('chats'::regclass)")
+    before = db.session.scalar(statistics) or 0
+    db.session.execute(
+        text(
+            "UPDATE chats SET last_message_at = now(), last_inbound_at = now(), "
+            "updated_at = now(), waiting_since = now(), unread_count = 1, message_count = 1, "
+            "version = 1 WHERE id = :id"
+        ),
+        {"id": chat.id},
+    )
+    assert db.session.scalar(statistics) == before + 1
