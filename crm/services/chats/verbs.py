@@ -210,10 +210,13 @@ def record_human_reply(chat: Chat, user: User) -> Chat:
     settled = chat.status in (ChatStatus.ACTIVE, ChatStatus.PENDING, ChatStatus.TRANSFERRED)
     if settled and not accepts:
         return _end_wait(chat)
+    takes = accepts or chat.assigned_agent_id is None
+    if takes:
+        lock_agent(user.id)
+    # The moment is read under the locks: the events of two who race stand in the order of truth.
     now = database_now()
     facts: dict[str, Any] = {"owner": ChatOwner.HUMAN, "waiting_since": None}
-    if accepts or chat.assigned_agent_id is None:
-        lock_agent(user.id)
+    if takes:
         facts |= {"assigned_agent_id": user.id, "assigned_at": now}
     if chat.first_response_at is None:
         facts["first_response_at"] = now
@@ -296,10 +299,11 @@ def reopen_chat(chat: Chat, *, actor: Actor, reason: str, agent: User | None = N
         raise IllegalMove
     if find_open_chat(client_id=chat.client_id, whatsapp_number_id=chat.whatsapp_number_id):
         raise OpenChatExists
+    if agent is not None:
+        lock_agent(agent.id)
     now = database_now()
     facts: dict[str, Any]
     if agent is not None:
-        lock_agent(agent.id)
         facts = {"assigned_agent_id": agent.id, "assigned_at": now, "owner": ChatOwner.HUMAN}
     else:
         facts = {"assigned_agent_id": None, "assigned_at": None, "queued_at": now}

@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Select, case, func, select, text, update
+from sqlalchemy.dialects.postgresql import distinct_on
 
 from crm.db import db
 from crm.models import (
@@ -251,9 +252,9 @@ def _read_previous_agents(floor: Floor, chats: Collection[Chat]) -> dict[int, in
         return {}
     rows = db.session.execute(
         select(Chat.client_id, Chat.assigned_agent_id)
+        .ext(distinct_on(Chat.client_id))
         .where(Chat.client_id.in_(clients), Chat.assigned_agent_id.is_not(None))
         .order_by(Chat.client_id, Chat.assigned_at.desc().nulls_last(), Chat.id.desc())
-        .distinct(Chat.client_id)
     )
     return {row.client_id: row.assigned_agent_id for row in rows if row.assigned_agent_id}
 

@@ -106,7 +106,6 @@ def read_floor(campaign_ids: Collection[int], *, lock: bool) -> Floor:
     either counted or waits for us. Agents are locked in the order of their ids.
     """
     locked = _lock_available(campaign_ids) if lock else None
-    now = database_now()
     members = [
         row
         for row in _read_members(campaign_ids)
@@ -118,6 +117,8 @@ def read_floor(campaign_ids: Collection[int], *, lock: bool) -> Floor:
     for row in members:
         places = loads.get(row.id, {})
         agents.setdefault(row.campaign_id, {})[row.id] = _facts(row, places)
+    # The moment comes last: what we counted happened before it, so the log tells one story.
+    now = database_now()
     return Floor(now, _read_lines(campaign_ids, now), agents)
 
 
