@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from babel.dates import format_date as babel_date
 from flask import Blueprint, has_request_context, request
+from flask.blueprints import BlueprintSetupState
 from flask_babel import format_date, format_time, get_locale, get_timezone, ngettext
 from flask_babel import gettext as _
 from markupsafe import Markup
@@ -19,7 +20,7 @@ from markupsafe import Markup
 from crm.blueprints.assets import versioned_path
 from crm.lib.clock import utcnow
 from crm.lib.person import initials
-from crm.lib.rich_text import is_few_emoji, render_text
+from crm.lib.rich_text import is_few_emoji, plain_text, render_text
 from crm.models import LeadStatus
 from crm.services.inbox import Bubble, NoteBubble
 
@@ -29,19 +30,22 @@ LANGUAGES = (("es", "Español"), ("en", "English"))
 THEMES = ("light", "dark")
 
 
+@blueprint.record_once
+def set_globals(state: BlueprintSetupState) -> None:
+    """Where the icons are: a global, as imported macros see no context."""
+    state.app.jinja_env.globals["icons_url"] = f"{versioned_path()}/img/icons.svg"
+
+
 @blueprint.app_context_processor
 def page_values() -> dict[str, Any]:
-    """For every template: where the icons are, the languages, and the theme of this browser."""
+    """For every template: the languages, and the theme of this browser."""
     theme = request.cookies.get("theme") if has_request_context() else None
-    return {
-        "icons_url": f"{versioned_path()}/img/icons.svg",
-        "languages": LANGUAGES,
-        "theme": theme if theme in THEMES else None,
-    }
+    return {"languages": LANGUAGES, "theme": theme if theme in THEMES else None}
 
 
 blueprint.add_app_template_global(get_locale, "get_locale")
 blueprint.add_app_template_filter(render_text, "rich")
+blueprint.add_app_template_filter(plain_text, "plain")
 blueprint.add_app_template_filter(is_few_emoji, "few_emoji")
 blueprint.add_app_template_filter(initials, "initials")
 

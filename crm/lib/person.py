@@ -31,7 +31,7 @@ def format_phone(number: str, *, masked: bool = False) -> str:
     if masked:
         return f"+{parsed.country_code} *** {number[-4:]}"
     shown = phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.INTERNATIONAL)
-    # Some countries' groups are joined by hyphens or run seven digits long; we read in threes and fours.
+    # Some groups are joined by hyphens or run seven digits long; we read in threes and fours.
     return re.sub(r"\b(\d{3})(\d{4})\b", r"\1 \2", shown.replace("-", " "))
 
 

@@ -35,6 +35,13 @@ def render_text(text: str) -> Markup:
     return Markup("").join(_pieces(text, depth=0))
 
 
+def plain_text(text: str) -> str:
+    """The same without its marks, for one line in a list: '*Hola* `x`' -> 'Hola x'."""
+    for _level in range(_DEEPEST):
+        text = _PATTERN.sub(lambda match: match[match.lastgroup or 0], text)
+    return " ".join(text.split())
+
+
 def _pieces(text: str, *, depth: int) -> Iterator[Markup]:
     start = 0
     for match in _PATTERN.finditer(text):

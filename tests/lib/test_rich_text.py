@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crm.lib.rich_text import is_few_emoji, render_text
+from crm.lib.rich_text import is_few_emoji, plain_text, render_text
 
 
 @pytest.mark.parametrize(
@@ -98,3 +98,7 @@ def test_no_text_makes_a_tag_of_its_own(typed):
 )
 def test_only_a_few_emoji_are_shown_large(typed, large):
     assert is_few_emoji(typed) is large
+
+
+def test_one_line_of_a_list_shows_no_marks():
+    assert plain_text("*_Hola_* `x`\n```y```  https://a.co/b_c") == "Hola x y https://a.co/b_c"

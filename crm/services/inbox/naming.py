@@ -26,7 +26,7 @@ def name_client(
     fallback: str | None = None,
     phones_visible: bool,
 ) -> ClientName:
-    """The name, else the phone, else `fallback` (a username), else nothing: the page then says so."""
+    """The name, else the phone, else `fallback` (a username), else nothing, which the page says."""
     phone = format_phone(phone_number, masked=not phones_visible) if phone_number else None
     name = " ".join(part for part in (first_name, last_name) if part)
     shown = name or phone or (fallback or "")

@@ -1,4 +1,4 @@
-"""Which chats a search finds: by the client's name, phone, case number, or the text of a message."""
+"""Which chats a search finds: by the client's name, phone, case number, or a message's text."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 from sqlalchemy import ColumnElement, and_, exists, func, or_, select
+from sqlalchemy.orm import aliased
 
 from crm.lib.text import fold
 from crm.models import Chat, Client, Message
@@ -18,7 +19,7 @@ SHORTEST_DIGITS = 3
 
 
 def matches(text: str) -> ColumnElement[bool]:
-    """A criterion on Chat (joined to Client). Every word has to be found; case and accents are not."""
+    """A criterion on Chat (joined to Client): every word has to be there, whatever its accents."""
     words = fold(text).split()
     if not words:
         return Chat.id.is_not(None)
@@ -27,16 +28,17 @@ def matches(text: str) -> ColumnElement[bool]:
     )
     found = [and_(*(name.like(_inside(word), escape="\\") for word in words))]
     digits = re.sub(r"\D", "", text)
-    # A number is written with spaces, brackets or dashes; a date or a word with a digit is not one.
+    # A number is written with spaces, brackets or dashes; a word with a digit is none.
     if len(digits) >= SHORTEST_DIGITS and not re.search(r"[^\W\d]", text):
         found.append(Client.phone_number.like(_inside(digits)))
     whole = " ".join(words)
     if len(whole) >= SHORTEST_TEXT:
-        content = folded(Message.content)
-        said = select(Message.id).where(
-            Message.chat_id == Chat.id,
-            Message.deleted_at.is_(None),
-            content.like(_inside(whole), escape="\\"),
+        # Another name: the list already joins messages, for the last one of each chat.
+        spoken = aliased(Message)
+        said = select(spoken.id).where(
+            spoken.chat_id == Chat.id,
+            spoken.deleted_at.is_(None),
+            folded(spoken.content).like(_inside(whole), escape="\\"),
         )
         found.append(exists(said))
     return or_(*found)

@@ -40,7 +40,15 @@ document.addEventListener("scroll", (event) => {
     markRead();
   }
   showJump();
+  stackDays();
 }, { capture: true, passive: true });
+
+/** Two days can stick to the top at once; the later one is the one that is being read. */
+function stackDays() {
+  const lines = $$("#log > .day");
+  const tops = lines.map((line) => line.offsetTop);
+  lines.forEach((line, at) => line.classList.toggle("under", at + 1 < lines.length && tops[at + 1] - tops[at] < 8));
+}
 
 // The composer grows, the window turns, a font comes: whoever read the end keeps reading it.
 const sizes = new ResizeObserver(() => { if (pinned && log()) log().scrollTop = log().scrollHeight; });
@@ -117,6 +125,7 @@ export function keepPinned(change) {
   drawDays();
   if (was) toBottom();
   else showJump();
+  stackDays();
 }
 
 function receive({ chat_id: chatId, html }) {
