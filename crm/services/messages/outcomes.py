@@ -333,7 +333,7 @@ def _learn_identities(client_id: int, result: SendResult) -> None:
             select(ClientIdentity.kind, ClientIdentity.value).where(
                 ClientIdentity.client_id == client_id
             )
-        ).tuples()
+        )
     )
     for kind, value in wanted:
         if (kind, value) not in known:
