@@ -9,6 +9,7 @@ from flask import current_app
 
 from crm.db import atomic, db, retrying
 from crm.doorbell import job, ring
+from crm.jobs import shutdown
 from crm.services import agents
 from crm.services import routing as service
 from crm.services.routing import Drained
@@ -56,7 +57,7 @@ def _drain_all(step: Callable[[], Drained], name: str, key: int) -> None:
             return step()
 
     end = time.monotonic() + SECONDS
-    while time.monotonic() < end:
+    while time.monotonic() < end and not shutdown.is_asked():
         drained = retrying(unit)
         # The next pass reads everything anew: campaigns, limits and hours may have changed.
         db.session.remove()

@@ -159,7 +159,7 @@ def _lock_available(campaign_ids: Collection[int]) -> set[int]:
     )
 
 
-def _read_members(campaign_ids: Collection[int]) -> Sequence[Row[Any]]:
+def _read_members(campaign_ids: Collection[int]) -> Sequence[Any]:
     return db.session.execute(
         select(
             CampaignAgent.campaign_id,
