@@ -1,7 +1,7 @@
 """The process's one subscription to the live events in Redis.
 
-`on_event` is called for each event, `on_lost` once when the subscription breaks, `on_back` when it
-stands again: what was published in between is gone, so the pages fetch anew.
+`on_event` is called for each event, `on_lost` once when the subscription breaks, `on_back` whenever
+one stands, the first included: what was published before is gone, so the pages fetch anew.
 """
 
 from __future__ import annotations
@@ -46,8 +46,7 @@ class Feed:
         self._on_lost = on_lost
         self._on_back = on_back
         self._stopped = threading.Event()
-        self.connected = False
-        self._lost = False
+        self.lost = False
 
     def stop(self) -> None:
         self._stopped.set()
@@ -101,15 +100,13 @@ class Feed:
             self._on_event(event, audience)
 
     def _note_back(self) -> None:
-        self.connected = True
-        if self._lost:
-            self._lost = False
+        if self.lost:
             log.info("live_events_back")
-            self._on_back()
+        self.lost = False
+        self._on_back()
 
     def _note_lost(self, error: Exception) -> None:
-        self.connected = False
-        if not self._lost and not self._stopped.is_set():
-            self._lost = True
+        if not self.lost and not self._stopped.is_set():
+            self.lost = True
             log.warning("live_events_lost", error=type(error).__name__)
             self._on_lost()

@@ -38,7 +38,7 @@ class Hub:
         self.config = app.config["CRM"]
         self._connections: dict[int, Connection] = {}
         self._lock = threading.Lock()
-        self._running = False
+        self._threads: list[threading.Thread] = []
         self._closing = False
         self.deliverer = Deliverer(self)
         self.watch = Watch(self)
@@ -62,7 +62,7 @@ class Hub:
             self._start()
         for other in own[: max(0, len(own) - SOCKETS_PER_USER)]:
             other.end(TOO_MANY, "too many pages")
-        if not self.feed.connected:
+        if self.feed.lost:
             connection.push(event_frame("delayed"))
 
     def leave(self, connection: Connection) -> None:
@@ -92,9 +92,15 @@ class Hub:
         self.stop()
 
     def stop(self) -> None:
+        """Tell the threads to end."""
         self.feed.stop()
         self.deliverer.stop()
         self.watch.stop()
+
+    def wait_stopped(self, patience: float = 5.0) -> None:
+        """Wait until the threads have ended, after `stop`."""
+        for thread in self._threads:
+            thread.join(patience)
 
     def cut_slow(self) -> None:
         """Drop whoever has kept one write waiting for too long."""
@@ -104,11 +110,9 @@ class Hub:
                 connection.wire.cut()
 
     def _start(self) -> None:
-        if self._running:
-            return
-        self._running = True
-        for body in (self.feed.run, self.deliverer.run, self.watch.run):
-            start_thread(body)
+        if not self._threads:
+            bodies = (self.feed.run, self.deliverer.run, self.watch.run)
+            self._threads = [start_thread(body) for body in bodies]
 
     def _take_event(self, event: Event, audience: Audience) -> None:
         if not self.deliverer.take(event, audience):
@@ -121,7 +125,7 @@ class Hub:
         self.tell_all("resync")
 
 
-def start_thread(body: Callable[[], None]) -> None:
+def start_thread(body: Callable[[], None]) -> threading.Thread:
     """Run `body` beside the sockets, again if it fails: without it the screens stand still."""
     name = f"live-{body.__self__.__class__.__name__.lower()}"  # type: ignore[attr-defined]
 
@@ -134,4 +138,6 @@ def start_thread(body: Callable[[], None]) -> None:
                 log.exception("live_thread_failed", thread=name)
                 time.sleep(1.0)
 
-    threading.Thread(target=run, name=name, daemon=True).start()
+    thread = threading.Thread(target=run, name=name, daemon=True)
+    thread.start()
+    return thread

@@ -22,6 +22,7 @@ from werkzeug.serving import make_server
 from crm import create_app
 from crm.config import Config
 from crm.db import atomic
+from crm.extensions import redis_client
 from crm.models import User
 from crm.realtime.socket import hub_of
 from crm.services import sessions
@@ -142,9 +143,12 @@ def threaded_server(app: Flask, **settings: Any) -> Iterator[Server]:
         for page in server.pages:
             page.close()
         hub_of(own).close_all()
+        hub_of(own).wait_stopped()
         http.shutdown()
         thread.join()
         http.server_close()
+        # The application that was made last has bound the client.
+        redis_client.bind(app.config["CRM"].redis_url)
 
 
 @contextlib.contextmanager

@@ -1,0 +1,104 @@
+"""The same under gunicorn with gevent, in a process of its own: what runs in production."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from subprocess import Popen
+
+import psutil
+import pytest
+import requests
+from flask import Flask
+from sqlalchemy import text
+
+from crm.db import atomic, db
+from crm.realtime.connection import RESTART, SESSION_OVER
+from crm.realtime.hub import SOCKETS_PER_USER
+from tests import factories
+from tests.realtime.conftest import Desk
+from tests.realtime.pages import Server, gunicorn_server, is_listening, token_of, wait_until
+from tests.realtime.test_deliver import write
+
+
+@pytest.fixture
+def production(app: Flask, environment: dict[str, str]) -> Iterator[tuple[Server, Popen[bytes]]]:
+    with gunicorn_server(app, environment, CRM_ACCESS_CHECK_SECONDS="0.3") as running:
+        yield running
+
+
+def test_a_message_reaches_the_page(desk: Desk, production: tuple[Server, Popen[bytes]]) -> None:
+    server, _process = production
+    page = server.page_of(desk.cast.laura)
+    page.open(desk.chat.id)
+    write(desk, "¿Me llega hoy?")
+    assert "¿Me llega hoy?" in page.wait_for_kind("bubble")["html"]
+    assert "¿Me llega hoy?" in page.wait_for_kind("row")["html"]
+
+
+def test_a_revoked_session_is_closed(desk: Desk, production: tuple[Server, Popen[bytes]]) -> None:
+    server, _process = production
+    page = server.page_of(desk.cast.laura)
+    page.open(desk.chat.id)
+    with atomic():
+        db.session.execute(text("UPDATE user_sessions SET revoked_at = now()"))
+    assert page.wait_closed() == SESSION_OVER
+
+
+def test_sigterm_closes_the_sockets_first_and_ends_at_once(
+    desk: Desk, production: tuple[Server, Popen[bytes]]
+) -> None:
+    server, process = production
+    pages = [server.page_of(desk.cast.laura) for _ in range(3)]
+    for page in pages:
+        page.open(desk.chat.id)
+    process.send_signal(signal.SIGTERM)
+    assert [page.wait_closed() for page in pages] == [RESTART] * 3
+    assert process.wait(30) == 0
+    assert not is_listening(int(server.address.rpartition(":")[2]))
+
+
+def test_sockets_hold_no_database_connection(
+    app: Flask, environment: dict[str, str], desk: Desk
+) -> None:
+    people = [factories.make_user(role="agent") for _ in range(8)]
+    db.session.commit()
+    with gunicorn_server(app, environment, CRM_DATABASE_POOL_SIZE="1") as (server, _process):
+        pages = [server.page_of(person) for person in people for _ in range(SOCKETS_PER_USER)]
+        for page in pages:
+            page.say(type="open", chat_id=None)
+        cookie = {"sid": token_of(desk.cast.laura)}
+        answers = {
+            requests.get(f"http://{server.address}/readyz", cookies=cookie, timeout=20).status_code
+            for _ in range(10)
+        }
+        assert answers == {200}
+        write(desk, "para el supervisor")
+        for page in pages:
+            assert page.ws.connected
+
+
+def test_memory_comes_back_when_pages_go(
+    desk: Desk, production: tuple[Server, Popen[bytes]]
+) -> None:
+    """Nothing of a socket stays behind: the fortieth round needs no more than the tenth."""
+    server, process = production
+    token = token_of(desk.cast.laura)
+    worker = psutil.Process(process.pid).children()[0]
+
+    def round_of_pages() -> None:
+        pages = [server.page(token) for _ in range(SOCKETS_PER_USER)]
+        for page in pages:
+            page.open(desk.chat.id)
+        for page in pages:
+            page.close()
+        server.pages.clear()
+
+    for _ in range(10):
+        round_of_pages()
+    before = worker.memory_info().rss
+    for _ in range(30):
+        round_of_pages()
+    # 150 sockets; each would hold 30 KB and more.
+    assert worker.memory_info().rss - before < 4_000_000
+    wait_until(lambda: worker.num_fds() < 60)
