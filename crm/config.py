@@ -47,6 +47,7 @@ class Config:
     sweep_seconds: float = 5
     uncertain_hold_seconds: float = 30
     retry_base_seconds: float = 2
+    provider_seconds: float = 20
     access_check_seconds: float = 5
     absent_seconds: float = 120
     database_pool_size: int = 10
@@ -76,6 +77,7 @@ class Config:
             sweep_seconds=seconds(env, "CRM_SWEEP_SECONDS", 5),
             uncertain_hold_seconds=seconds(env, "CRM_UNCERTAIN_HOLD_SECONDS", 30),
             retry_base_seconds=seconds(env, "CRM_RETRY_BASE_SECONDS", 2),
+            provider_seconds=seconds(env, "CRM_PROVIDER_SECONDS", 20),
             access_check_seconds=seconds(env, "CRM_ACCESS_CHECK_SECONDS", 5),
             absent_seconds=seconds(env, "CRM_ABSENT_SECONDS", 120),
             database_pool_size=integer(env, "CRM_DATABASE_POOL_SIZE", 10, low=1, high=200),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import threading
 import time
@@ -42,7 +43,6 @@ LOOK_EVERY = 0.05
 # Postgres may be away for a moment just when the provider has answered.
 RECORD_TRIES = 5
 
-CLIENT = MetaClient(TimedHttp())
 _threads: tuple[int, ThreadPoolExecutor] | None = None
 
 
@@ -54,9 +54,16 @@ def deliver(number_id: int) -> None:
     waiting for up to a minute.
     """
     app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
-    drain = Drain(app, settings_of(app.config["CRM"]))
+    config: Config = app.config["CRM"]
+    drain = Drain(app, settings_of(config), client_for(config.provider_seconds))
     if drain.run(first=int(number_id), seconds=SECONDS):
         ring("messages.deliver", number_id)
+
+
+@functools.cache
+def client_for(total_seconds: float) -> MetaClient:
+    """One client for the life of the process: its connections stay open between jobs."""
+    return MetaClient(TimedHttp(total_seconds=total_seconds))
 
 
 def settings_of(config: Config) -> Settings:
@@ -76,9 +83,10 @@ class Drain:
     in a line of its own; the others only send and record.
     """
 
-    def __init__(self, app: Flask, settings: Settings) -> None:
+    def __init__(self, app: Flask, settings: Settings, client: MetaClient) -> None:
         self.app = app
         self.settings = settings
+        self.client = client
         self.owner = uuid4()
         self._busy: Counter[int] = Counter()
         self._free = threading.Condition()
@@ -167,7 +175,7 @@ class Drain:
     def _send_and_let_go(self, claim: Claim) -> None:
         try:
             with self.app.app_context():
-                send_one(claim, settings=self.settings)
+                send_one(claim, settings=self.settings, client=self.client)
         except Exception:
             # The row keeps its lease; when that ends it waits again or becomes uncertain.
             log.exception("delivery_broke", message_id=claim.message_id)
@@ -177,7 +185,7 @@ class Drain:
                 self._free.notify_all()
 
 
-def send_one(claim: Claim, *, settings: Settings, client: MetaClient = CLIENT) -> None:
+def send_one(claim: Claim, *, settings: Settings, client: MetaClient) -> None:
     """Send one claimed message and record what became of it. No transaction is open meanwhile."""
     try:
         outgoing = _unit(partial(delivery.load_outgoing, claim, settings=settings))
