@@ -180,8 +180,10 @@ class Supervisor:
         kept.early_ends = kept.early_ends + 1 if early else 0
         pause = min(0.25 * 2 ** (kept.early_ends - 2), LONGEST_PAUSE) if kept.early_ends > 1 else 0
         kept.start_at = now + pause
-        if not self._stopping:
-            self._say(f"{kept.child.name}: ended {_how(code)}, starting it again")
+        # One that cannot live ends every few seconds: the first times are news.
+        if not self._stopping and (kept.early_ends <= 3 or kept.early_ends % 20 == 0):
+            where = f" (see {kept.child.log})" if kept.child.log and kept.early_ends > 1 else ""
+            self._say(f"{kept.child.name}: ended {_how(code)}, starting it again{where}")
 
     def _start(self, kept: _Kept) -> None:
         kept.started_at = time.monotonic()

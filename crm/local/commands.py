@@ -19,11 +19,12 @@ def local() -> None:
 @local.command()
 def run() -> None:
     """Start everything, say where it is, and stay until Ctrl-C."""
+    from crm.local.preparation import NotReady
     from crm.local.stack import Stack, StackError
 
     try:
         Stack(settings.load(os.environ)).run()
-    except (ConfigError, EmbeddedError, StackError) as error:
+    except (ConfigError, EmbeddedError, NotReady, StackError) as error:
         raise SystemExit(f"Charla cannot start: {error}") from None
 
 

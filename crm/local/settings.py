@@ -31,6 +31,7 @@ class LocalSettings:
     port: int
     simulator_port: int
     environment: dict[str, str]
+    kept: dict[str, str]
     owns_servers: bool
 
     @property
@@ -61,7 +62,8 @@ def load(environ: Mapping[str, str]) -> LocalSettings:
     port = integer(environ, "PORT", DEFAULT_PORT, low=1, high=65534)
     simulator_port = integer(environ, "SIMULATOR_PORT", port + 1, low=1, high=65535)
     values = dict(environ)
-    for name, value in kept_secrets(folder).items():
+    kept = kept_secrets(folder)
+    for name, value in kept.items():
         if not values.get(name, "").strip():
             values[name] = value
     values |= {
@@ -74,14 +76,18 @@ def load(environ: Mapping[str, str]) -> LocalSettings:
     # Only this machine may come in, unless it is asked for: the phone page has no login.
     values.setdefault("CRM_BIND", "127.0.0.1")
     values.setdefault("META_GRAPH_URL", f"http://127.0.0.1:{simulator_port}/{GRAPH_VERSION}")
-    return LocalSettings(folder, port, simulator_port, values, owns_servers=not given)
+    return LocalSettings(folder, port, simulator_port, values, kept, owns_servers=not given)
+
+
+def keep(folder: Path, kept: Mapping[str, str]) -> None:
+    """Write the secrets that stay."""
+    write_lines(folder / "secrets.env", kept)
 
 
 def kept_secrets(folder: Path) -> dict[str, str]:
     """The generated secrets of this folder, made at the first call."""
     make_folder(folder)
-    path = folder / "secrets.env"
-    kept = read_lines(path)
+    kept = read_lines(folder / "secrets.env")
     fresh = {
         "SECRET_KEY": secrets.token_urlsafe(48),
         "CRM_ENCRYPTION_KEYS": Fernet.generate_key().decode(),
@@ -93,7 +99,7 @@ def kept_secrets(folder: Path) -> dict[str, str]:
     }
     if fresh.keys() - kept.keys():
         kept = fresh | kept
-        write_lines(path, kept)
+        keep(folder, kept)
     return kept
 
 

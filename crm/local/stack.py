@@ -17,7 +17,7 @@ from crm import create_app, embedded
 from crm.config import Config
 from crm.jobs.supervisor import Child, Supervisor
 from crm.local import preparation
-from crm.local.settings import LocalSettings, read_lines, write_lines
+from crm.local.settings import LocalSettings, keep, read_lines, write_lines
 
 ROOT = Path(__file__).resolve().parents[2]
 READY_SECONDS = 90
@@ -65,15 +65,32 @@ class Stack:
             self._start_servers()
         else:
             say("Using the Postgres and Redis of DATABASE_URL and REDIS_URL.")
-        environment = self.settings.environment
+            preparation.check_servers(self.settings.environment)
+        web, *others = processes(self.settings)
+        # Loading the application takes a second or two. With nothing to migrate the web process
+        # does it at the same time as we do here; the others wait until the page is there.
+        web_first = preparation.is_current(self.settings.environment)
+        if web_first:
+            self.supervisor.add(web)
+        accounts = self._prepare()
+        if not web_first:
+            self.supervisor.add(web)
+        self._wait_for_web()
+        for child in others:
+            self.supervisor.add(child)
+        environment = shown_environment(self.settings.environment)
+        write_lines(environment_file(self.settings.folder), environment)
+        say(welcome(self.settings, accounts))
+
+    def _prepare(self) -> preparation.DemoAccounts:
+        environment, kept = self.settings.environment, self.settings.kept
         app = create_app(Config.from_env(environment))
         preparation.migrate(app)
-        accounts = preparation.load_demo(app, environment)
-        write_lines(environment_file(self.settings.folder), shown_environment(environment))
-        for child in processes(self.settings):
-            self.supervisor.add(child)
-        self._wait_for_web()
-        say(welcome(self.settings, accounts))
+        before = dict(kept)
+        accounts = preparation.load_demo(app, environment, kept)
+        if kept != before:
+            keep(self.settings.folder, kept)
+        return accounts
 
     def _start_servers(self) -> None:
         folder = self.settings.folder / "servers"
