@@ -1,4 +1,4 @@
-"""The catalogs: `extract` brings new words into every .po, `compile` builds the .mo, `check` judges.
+"""The catalogs: `extract` brings new words into every .po, `compile` builds .mo, `check` judges.
 
 English stands in the code as msgid. Beside what `_()` marks, words are taken from where the house
 keeps them unmarked, because that code may not know Flask: the messages of domain errors and the
@@ -8,6 +8,7 @@ reasons of the providers' code tables. They are translated where they are shown.
 from __future__ import annotations
 
 import ast
+import io
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,6 +34,17 @@ KEYWORDS = {
 WORD_TABLES = {"OURS"}
 WORD_ATTRIBUTES = {"message", "error_message"}
 WORD_CALLS = {"Meaning"}
+HEADERS_OF_NOBODY = tuple(
+    f'"{name}:'
+    for name in (
+        "Report-Msgid-Bugs-To",
+        "POT-Creation-Date",
+        "PO-Revision-Date",
+        "Last-Translator",
+        "Language-Team",
+        "Generated-By",
+    )
+)
 
 
 def read_words() -> Catalog:
@@ -116,11 +128,20 @@ def extract() -> int:
     for path, catalog in catalogs():
         catalog.update(words, no_fuzzy_matching=True)
         catalog.obsolete.clear()
-        with path.open("wb") as target:
-            pofile.write_po(
-                target, catalog, width=100, sort_output=True, omit_header=False, no_location=True
-            )
+        save(path, catalog)
     return 0
+
+
+def save(path: Path, catalog: Catalog) -> None:
+    """Sorted, without places and dates: what two people add on one day merges by itself."""
+    draft = io.BytesIO()
+    pofile.write_po(draft, catalog, width=100, sort_output=True, no_location=True)
+    kept = [
+        line
+        for line in draft.getvalue().decode("utf-8").strip().splitlines()
+        if not line.startswith(HEADERS_OF_NOBODY)
+    ]
+    path.write_text("\n".join(kept) + "\n", "utf-8")
 
 
 def compile_catalogs() -> int:
@@ -138,8 +159,8 @@ def problems() -> list[str]:
     for path, catalog in catalogs():
         name = path.parts[-3]
         by_id = {message.id: message for message in catalog if message.id}
-        for missing in sorted(map(str, wanted - by_id.keys())):
-            found.append(f"{name}: not in the catalog: {missing}")
+        missing = sorted(map(str, wanted - by_id.keys()))
+        found += [f"{name}: not in the catalog: {word}" for word in missing]
         for message in by_id.values():
             strings = message.string if isinstance(message.string, tuple) else (message.string,)
             if message.fuzzy or not all(strings):

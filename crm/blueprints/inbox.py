@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
@@ -14,15 +15,20 @@ from sqlalchemy import func, select
 
 from crm.blueprints.htmx import wants_fragment
 from crm.db import atomic, db
-from crm.errors import DomainError
+from crm.errors import Conflict, DomainError, NotFound
 from crm.forms.messages import MessageForm
-from crm.models import Chat, ChatStatus, User, WhatsappNumber
+from crm.models import Chat, ChatStatus, Message, User, WhatsappNumber
 from crm.permissions import Scope, current_scope, load_chat, requires, visible_chats
 from crm.services import chats, inbox
 from crm.services.inbox.rows import TABS
 from crm.services.messages import outbound
 
 blueprint = Blueprint("inbox", __name__)
+
+
+class NotYours(Conflict):
+    code = "not_yours"
+    message = "This chat is not yours, so the message was not sent."
 
 
 @dataclass(frozen=True)
@@ -33,13 +39,16 @@ class May:
     pick: bool
     take_over: bool
     close: bool
+    retry: bool
 
 
 def rights_in(chat: Chat, scope: Scope) -> May:
     mine = chat.assigned_agent_id == scope.user_id
     free = chat.assigned_agent_id is None
+    reply = chat.status.is_open and mine and scope.can("chats.reply")
     return May(
-        reply=chat.status.is_open and mine and scope.can("chats.reply"),
+        reply=reply,
+        retry=reply and scope.can("messages.retry"),
         pick=chat.status.is_open and free and scope.can("chats.pick"),
         take_over=not (mine or free) and scope.can("chats.assign") and scope.can("chats.reply"),
         close=chat.status.is_open
@@ -111,6 +120,8 @@ def send(chat_id: int) -> ResponseReturnValue:
     try:
         with atomic():
             found = load_chat(scope, chat_id)
+            if found.status.is_open and not rights_in(found, scope).reply:
+                raise NotYours
             author = db.session.get_one(User, scope.user_id)
             message = outbound.queue_outbound(
                 found, author=author, text=form.text.data, client_key=form.key
@@ -125,6 +136,37 @@ def send(chat_id: int) -> ResponseReturnValue:
         return redirect(url_for("inbox.chat", chat_id=chat_id))
     bubble = inbox.find_bubble(message.id)
     return render_template("inbox/_sent.html", bubble=bubble, **_composer_values(found, scope))
+
+
+@blueprint.post("/inbox/<int:chat_id>/messages/<int:message_id>/retry")
+@requires("chats.reply", "messages.retry")
+def retry(chat_id: int, message_id: int) -> ResponseReturnValue:
+    """Send a failed message again: the bubble with a clock."""
+    return _move_message(chat_id, message_id, outbound.retry_message)
+
+
+@blueprint.post("/inbox/<int:chat_id>/messages/<int:message_id>/cancel")
+@requires("chats.reply")
+def cancel(chat_id: int, message_id: int) -> ResponseReturnValue:
+    """Take back a message that still waits for its turn."""
+    return _move_message(chat_id, message_id, outbound.cancel_message)
+
+
+def _move_message(
+    chat_id: int, message_id: int, move: Callable[..., Message]
+) -> ResponseReturnValue:
+    scope = current_scope()
+    with atomic():
+        found = load_chat(scope, chat_id)
+        if not rights_in(found, scope).reply:
+            raise NotYours
+        message = db.session.get(Message, message_id)
+        if message is None or message.chat_id != found.id:
+            raise NotFound
+        move(message, actor=chats.person(scope.user_id))
+    if not wants_fragment():
+        return redirect(url_for("inbox.chat", chat_id=chat_id))
+    return render_template("inbox/_bubble.html", bubble=inbox.find_bubble(message_id))
 
 
 @blueprint.post("/inbox/<int:chat_id>/read")

@@ -156,7 +156,7 @@ _Agent = aliased(User)
 _Author = aliased(User)
 
 
-def _rows() -> Select[Any]:
+def _rows() -> Select[*tuple[Any, ...]]:
     return (
         select(
             Chat,

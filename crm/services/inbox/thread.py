@@ -229,7 +229,7 @@ def find_bubble(message_id: int) -> Bubble | None:
     return _bubbles(record.Message.chat_id, [record])[0] if record else None
 
 
-def _messages() -> Select[Any]:
+def _messages() -> Select[*tuple[Any, ...]]:
     return select(
         Message, User.first_name.label("author_first"), User.last_name.label("author_last")
     ).outerjoin(User, User.id == Message.user_id)

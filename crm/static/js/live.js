@@ -112,6 +112,7 @@ function become(next) {
   if (next === "live") showBanner(null);
   // A blink of the line is nobody's business.
   else bannerTimer = setTimeout(() => showBanner(next), next === "stale" ? 0 : BANNER_AFTER);
+  document.documentElement.dataset.live = next;
   tell("crm:connection", { state: next });
 }
 

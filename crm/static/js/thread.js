@@ -1,5 +1,5 @@
 // The open conversation: messages placed by their position, days between them, the scroll kept.
-import { $, $$, fetchFragment, fill, me, parse, words } from "./page.js";
+import { $, $$, fetchFragment, fill, me, parse, toast, words } from "./page.js";
 import { openChat } from "./desk.js";
 import { dayLine, dayOf } from "./times.js";
 
@@ -218,6 +218,29 @@ document.addEventListener("click", (event) => {
   target.classList.remove("flash");
   requestAnimationFrame(() => target.classList.add("flash"));
 });
+
+// --- one's own message ---------------------------------------------------------------------------
+
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest("[data-message-act]");
+  if (!button) return;
+  const { messageId } = button.closest("article").dataset;
+  button.disabled = true;
+  try {
+    const url = `/inbox/${openChat()}/messages/${messageId}/${button.dataset.messageAct}`;
+    const html = await fetchFragment(url, { method: "POST" });
+    keepPinned(() => placeBubble($("article", parse(html))));
+  } catch (error) {
+    button.disabled = false;
+    toast($("[data-error] p", parse(error.html ?? ""))?.textContent || words.failed);
+  }
+});
+// A clock is normal for a moment; who waits longer is told, and may take the message back.
+setInterval(() => {
+  for (const line of $$("#log [data-waiting][hidden]")) {
+    if (Date.now() - Date.parse(line.closest("article").dataset.position) > 8000) line.hidden = false;
+  }
+}, 2000);
 
 // --- reading -------------------------------------------------------------------------------------
 
