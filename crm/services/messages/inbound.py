@@ -23,10 +23,11 @@ from crm.doorbell import ring_on_commit
 from crm.events import Audience, ChatChanged, MessageAdded, publish_all
 from crm.events import Event as LiveEvent
 from crm.providers.base import Event, InboundMessage, Receipt
+from crm.services.messages.known import Known, read_known
 from crm.services.messages.ledger import Post, write_ledger
 from crm.services.messages.receipts import apply_receipts
 from crm.services.messages.senders import claim_clients
-from crm.services.messages.threads import Entry, Number, place
+from crm.services.messages.threads import Entry, place
 
 log = structlog.get_logger(__name__)
 
@@ -36,16 +37,6 @@ PASSING_SQLSTATES = RETRYABLE_SQLSTATES | {"55P03", "57014", "53100", "53200", "
 UNDECIDED = frozenset({"new", "pending"})
 # A reaction is seen on its message, a system event as a line: neither counts as a message.
 UNCOUNTED = frozenset({"reaction", "system"})
-
-NUMBERS = text("""
-    SELECT DISTINCT ON (n.id) n.id, n.meta_phone_number_id, c.id AS campaign_id
-    FROM whatsapp_numbers n
-    LEFT JOIN campaign_numbers l ON l.whatsapp_number_id = n.id
-    LEFT JOIN campaigns c
-           ON c.id = l.campaign_id AND c.status IN ('active', 'paused') AND c.deleted_at IS NULL
-    WHERE n.meta_phone_number_id = ANY(CAST(:ids AS text[])) AND n.deleted_at IS NULL
-    ORDER BY n.id, c.id IS NULL, c.status = 'active' DESC, l.priority DESC, c.id
-""")
 
 STORED = text("""
     SELECT whatsapp_message_id FROM messages
@@ -120,19 +111,19 @@ def receive(posts: Sequence[Post]) -> None:
 
     Raises what the database raises; nothing is stored then, and `receive_singly` is the next step.
     """
-    numbers = _begin(posts)
+    known = _begin(posts)
     messages: list[tuple[Post, InboundMessage]] = []
     receipts: list[Receipt] = []
     for post in posts:
         for event in post.events:
-            if not _has_number(post, event, numbers):
+            if not _has_number(post, event, known):
                 continue
             if isinstance(event, InboundMessage):
                 messages.append((post, event))
             elif isinstance(event, Receipt):
                 receipts.append(event)
     if messages:
-        store_messages(messages, numbers)
+        store_messages(messages, known)
     if receipts:
         apply_receipts(receipts)
     write_ledger(posts)
@@ -144,12 +135,12 @@ def receive_singly(posts: Sequence[Post]) -> list[Exception | None]:
     Returns for each POST None, or the error for which its provider shall come again (a lock that
     did not come free); nothing of that POST is stored then.
     """
-    numbers = _begin(posts)
     failures: list[Exception | None] = []
     for post in posts:
+        post.begin()
         try:
             with savepoint():
-                store_events(post, numbers)
+                store_events(post)
                 write_ledger([post])
             failures.append(None)
         except DBAPIError as error:
@@ -159,56 +150,38 @@ def receive_singly(posts: Sequence[Post]) -> list[Exception | None]:
     return failures
 
 
-def store_events(post: Post, numbers: dict[str, Number]) -> None:
+def _begin(posts: Sequence[Post]) -> Known:
+    for post in posts:
+        post.begin()
+    return read_known(event for post in posts for event in post.events)
+
+
+def store_events(post: Post) -> None:
     """Every event of one POST by itself; what is refused is noted on it. Passing errors rise."""
     for event in post.events:
-        if _has_number(post, event, numbers) and isinstance(event, InboundMessage | Receipt):
-            _store_alone(post, event, numbers)
+        if isinstance(event, InboundMessage | Receipt):
+            _store_alone(post, event)
 
 
-def _begin(posts: Sequence[Post]) -> dict[str, Number]:
-    """A repeated unit starts from nothing: what was noted before was rolled back."""
-    for post in posts:
-        post.problems.clear()
-        post.number_id = None
-    return find_numbers(event for post in posts for event in post.events)
-
-
-def find_numbers(events: Iterable[Event]) -> dict[str, Number]:
-    """Our numbers among those that the events name, by the provider's id.
-
-    New chats go to the active campaign of highest priority, then lowest id; a paused one takes them
-    where no other does, and lets them wait.
-    """
-    ids = sorted({event.phone_number_id for event in events if event.phone_number_id})
-    if not ids:
-        return {}
-    rows = db.session.execute(NUMBERS, {"ids": ids})
-    return {
-        row.meta_phone_number_id: Number(row.id, row.meta_phone_number_id, row.campaign_id)
-        for row in rows
-    }
-
-
-def store_messages(
-    messages: Sequence[tuple[Post, InboundMessage]], numbers: dict[str, Number]
-) -> None:
+def store_messages(messages: Sequence[tuple[Post, InboundMessage]], known: Known) -> None:
     """Clients, chats, messages and counters of a set; notes on its post what has to wait."""
-    fresh = _without_doubles(messages)
-    people = claim_clients([message.sender for _, message in fresh])
-    stored = _stored_ids([message for _, message in fresh])
-    entries: list[Entry] = []
-    posts: list[Post] = []
-    for (post, message), person in zip(fresh, people, strict=True):
-        if message.whatsapp_message_id not in stored:
-            entries.append(Entry(message, numbers[message.phone_number_id], person))
-            posts.append(post)
+    fresh = _without_doubles(messages, known)
+    people = claim_clients([message.sender for _, message in fresh], known.people)
+    entries = [
+        Entry(message, known.numbers[message.phone_number_id], person, post)
+        for (post, message), person in zip(fresh, people, strict=True)
+    ]
+    # The clients are locked by now: before a chat is opened for a message, one more look, which
+    # nobody can overtake, whether it is there already.
+    opening = [entry.message for entry in entries if entry.key not in known.threads]
+    there = _stored_ids(opening)
+    entries = [entry for entry in entries if entry.message.whatsapp_message_id not in there]
     if not entries:
         return
-    place(entries)
-    for post, entry in zip(posts, entries, strict=True):
+    place(entries, known.threads)
+    for entry in entries:
         if entry.thread is None:
-            post.note("no_campaign", entry.message, "no campaign takes this number's new chats")
+            entry.post.note("no_campaign", entry.message, "no campaign takes its new chats")
     placed = [entry for entry in entries if entry.thread is not None]
     if placed:
         rows = [_row(n, entry) for n, entry in enumerate(placed)]
@@ -216,8 +189,8 @@ def store_messages(
         _announce(placed, {row.wamid: row.message_id for row in added})
 
 
-def _has_number(post: Post, event: Event, numbers: dict[str, Number]) -> bool:
-    number = numbers.get(event.phone_number_id or "")
+def _has_number(post: Post, event: Event, known: Known) -> bool:
+    number = known.numbers.get(event.phone_number_id or "")
     if number is not None:
         post.number_id = post.number_id or number.id
         return True
@@ -227,12 +200,13 @@ def _has_number(post: Post, event: Event, numbers: dict[str, Number]) -> bool:
 
 
 def _without_doubles(
-    messages: Sequence[tuple[Post, InboundMessage]],
+    messages: Sequence[tuple[Post, InboundMessage]], known: Known
 ) -> list[tuple[Post, InboundMessage]]:
-    """Each id once; and nobody without an identity twice, who would become two clients."""
+    """Each id once, and only new ones; nobody without an identity becomes two clients."""
     first: dict[str, tuple[Post, InboundMessage]] = {}
     for pair in messages:
-        first.setdefault(pair[1].whatsapp_message_id, pair)
+        if pair[1].whatsapp_message_id not in known.stored:
+            first.setdefault(pair[1].whatsapp_message_id, pair)
     nameless = [key for key, (_, message) in first.items() if not message.sender.identities]
     if nameless:
         for key in sorted(nameless):
@@ -295,11 +269,14 @@ def _announce(entries: list[Entry], added: dict[str, int]) -> None:
         on_commit(lambda: publish_all(events))
 
 
-def _store_alone(post: Post, event: InboundMessage | Receipt, numbers: dict[str, Number]) -> None:
+def _store_alone(post: Post, event: InboundMessage | Receipt) -> None:
     try:
         with savepoint():
+            known = read_known([event])
+            if not _has_number(post, event, known):
+                return
             if isinstance(event, InboundMessage):
-                store_messages([(post, event)], numbers)
+                store_messages([(post, event)], known)
             else:
                 apply_receipts([event])
     except Exception as error:

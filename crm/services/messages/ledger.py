@@ -35,6 +35,11 @@ class Post:
     problems: list[dict[str, Any]] = field(default_factory=list)
     ledger_id: int | None = None
 
+    def begin(self) -> None:
+        """A unit that is run again starts from nothing: what was noted has been rolled back."""
+        self.problems.clear()
+        self.number_id = None
+
     def note(self, reason: str, event: Event, detail: str = "") -> None:
         """Keep why `event` was not stored."""
         problem = {

@@ -9,7 +9,7 @@ from crm.db import db
 from crm.errors import NotFound
 from crm.models import WebhookEvent
 from crm.providers.meta.webhook import parse
-from crm.services.messages.inbound import find_numbers, store_events
+from crm.services.messages.inbound import store_events
 from crm.services.messages.ledger import Post, rewrite_ledger
 
 log = structlog.get_logger(__name__)
@@ -38,7 +38,7 @@ def replay(webhook_event_id: int) -> str:
     if row is None:
         raise NotFound
     post = Post(bytes(row.body), parse(bytes(row.body)), ledger_id=row.id)
-    store_events(post, find_numbers(post.events))
+    store_events(post)
     rewrite_ledger(post)
     db.session.expire(row)
     log.info("webhook_replayed", webhook_event_id=webhook_event_id, status=post.status)

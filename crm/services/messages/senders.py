@@ -29,13 +29,11 @@ class Person:
     id: int
     is_blocked: bool
     is_nameless: bool
-    is_deleted: bool
     identities: set[Identity] = field(default_factory=set)
 
 
 FIND = text("""
-    SELECT i.kind, i.value, c.id, c.is_blocked,
-           COALESCE(c.first_name, '') = '' AS is_nameless, c.deleted_at IS NOT NULL AS is_deleted
+    SELECT i.kind, i.value, c.id, c.is_blocked, COALESCE(c.first_name, '') = '' AS is_nameless
     FROM unnest(CAST(:kinds AS text[]), CAST(:values AS text[])) AS wanted(kind, value)
     JOIN client_identities i ON i.kind = wanted.kind AND i.value = wanted.value
     JOIN clients c ON c.id = i.client_id
@@ -44,8 +42,7 @@ FIND = text("""
 """)
 
 FIND_BY_PHONE = text("""
-    SELECT phone_number, id, is_blocked,
-           COALESCE(first_name, '') = '' AS is_nameless, deleted_at IS NOT NULL AS is_deleted
+    SELECT phone_number, id, is_blocked, COALESCE(first_name, '') = '' AS is_nameless
     FROM clients WHERE phone_number = ANY(CAST(:phones AS text[]))
     ORDER BY id
     FOR NO KEY UPDATE
@@ -70,18 +67,16 @@ ADD_IDENTITIES = text("""
 """)
 
 
-def claim_clients(senders: Sequence[Sender]) -> list[Person]:
-    """The client of each sender, in order, found or created, all rows locked in the house's order.
+def claim_clients(senders: Sequence[Sender], known: dict[Identity, Person]) -> list[Person]:
+    """The client of each sender, in order, found or created, its row locked.
 
-    A sender without any identity becomes a client of their own each time: nobody can be recognised
-    by a name.
+    `known` holds those that are locked already. A sender without any identity becomes a client of
+    their own each time: nobody can be recognised by a name.
     """
-    known: dict[Identity, Person] = {}
-    _find(known, {identity for sender in senders for identity in sender.identities})
     strangers = [sender for sender in senders if not any(i in known for i in sender.identities)]
     if strangers:
         _queue_up(strangers)
-        _find(known, {i for sender in strangers for i in _wider(sender)})
+        find_people(known, {i for sender in strangers for i in _wider(sender)})
         _find_by_phone(known, strangers)
     people = [_recognise(known, sender) for sender in senders]
     _remember(list(zip(senders, people, strict=True)))
@@ -97,7 +92,8 @@ def _wider(sender: Sender) -> Iterable[Identity]:
             yield kind, value
 
 
-def _find(known: dict[Identity, Person], wanted: set[Identity]) -> None:
+def find_people(known: dict[Identity, Person], wanted: set[Identity]) -> None:
+    """Add to `known` the clients with these identities; waits for their rows and locks them."""
     if not wanted:
         return
     pairs = sorted(wanted)
@@ -105,8 +101,8 @@ def _find(known: dict[Identity, Person], wanted: set[Identity]) -> None:
         FIND, {"kinds": [kind for kind, _ in pairs], "values": [value for _, value in pairs]}
     )
     people = {person.id: person for person in known.values()}
-    for kind, value, client_id, blocked, nameless, deleted in rows:
-        person = people.setdefault(client_id, Person(client_id, blocked, nameless, deleted))
+    for kind, value, client_id, blocked, nameless in rows:
+        person = people.setdefault(client_id, Person(client_id, blocked, nameless))
         person.identities.add((kind, value))
         known[kind, value] = person
 
@@ -123,8 +119,8 @@ def _find_by_phone(known: dict[Identity, Person], strangers: list[Sender]) -> No
         return
     people = {person.id: person for person in known.values()}
     rows = db.session.execute(FIND_BY_PHONE, {"phones": sorted(phones)})
-    for phone, client_id, blocked, nameless, deleted in rows:
-        person = people.setdefault(client_id, Person(client_id, blocked, nameless, deleted))
+    for phone, client_id, blocked, nameless in rows:
+        person = people.setdefault(client_id, Person(client_id, blocked, nameless))
         known.setdefault(phones[phone], person)
 
 
@@ -159,10 +155,10 @@ def _create(sender: Sender) -> Person:
     }
     client_id = db.session.execute(CREATE, values).scalar()
     if client_id is not None:
-        return Person(client_id, False, first_name is None, False)
+        return Person(client_id, False, first_name is None)
     # Somebody typed the same phone into the client form a moment ago.
     row = db.session.execute(FIND_BY_PHONE, {"phones": [values["phone"]]}).one()
-    return Person(row.id, row.is_blocked, row.is_nameless, row.is_deleted)
+    return Person(row.id, row.is_blocked, row.is_nameless)
 
 
 def _remember(pairs: list[tuple[Sender, Person]]) -> None:

@@ -20,6 +20,7 @@ from crm.db import db
 from crm.lib.clock import utcnow
 from crm.providers.base import InboundMessage
 from crm.services.messages.courtesies import is_courtesy
+from crm.services.messages.ledger import Post
 from crm.services.messages.senders import Person
 
 Key = tuple[int, int]
@@ -69,9 +70,14 @@ class Entry:
     message: InboundMessage
     number: Number
     person: Person
+    post: Post
     thread: Thread | None = None
     # Counts as unread, calls somebody, and makes the customer wait for an answer.
     calls: bool = False
+
+    @property
+    def key(self) -> Key:
+        return self.person.id, self.number.id
 
 
 COLUMNS = """
@@ -129,17 +135,19 @@ OPEN = text(f"""
 """)  # noqa: S608
 
 
-def place(entries: list[Entry]) -> None:
+def place(entries: list[Entry], threads: dict[Key, Thread]) -> None:
     """Give every entry its thread. None stays where a chat is needed and no campaign takes it.
 
-    The clients' rows are locked, so that nobody else places a message of theirs meanwhile; agents
+    `threads` are the open ones that are locked already. The clients' rows are locked, so that nobody else places a message of theirs meanwhile; agents
     who open or close a chat are held off by the chat's own lock and the unique index.
     """
     groups: dict[Key, list[Entry]] = {}
     for entry in entries:
-        groups.setdefault((entry.person.id, entry.number.id), []).append(entry)
-    threads = _lock_open(groups)
+        groups.setdefault(entry.key, []).append(entry)
     missing = [key for key in groups if key not in threads]
+    if missing:
+        threads |= lock_open(missing)
+        missing = [key for key in missing if key not in threads]
     if missing:
         last = _last(missing)
         rows = [row for key in missing if (row := _choose(groups[key], last.get(key)))]
@@ -188,7 +196,8 @@ def _is_late_courtesy(message: InboundMessage, last: Thread | None) -> bool:
     return written <= last.closed_at + COURTESY_WINDOW
 
 
-def _lock_open(keys: Iterable[Key]) -> dict[Key, Thread]:
+def lock_open(keys: Iterable[Key]) -> dict[Key, Thread]:
+    """The open chats of these pairs, locked; waits for who holds them."""
     return _by_key(db.session.execute(LOCK_OPEN, _columns(keys)))
 
 
@@ -203,7 +212,7 @@ def _open(rows: list[Row]) -> dict[Key, Thread]:
     lost = {(row["client_id"], row["number_id"]) for row in rows} - set(opened)
     if lost:
         # Somebody of ours opened a chat with this client in the same instant; theirs it is.
-        found = _lock_open(lost)
+        found = lock_open(lost)
         if lost - set(found):
             raise RuntimeError("a chat was opened and closed while we looked; try again")
         opened |= found

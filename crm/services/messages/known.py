@@ -1,0 +1,131 @@
+"""What is known about a set of deliveries, read and locked in one statement.
+
+Numbers, clients by identity, messages that are stored already, and open chats: everything that the
+usual delivery needs. A statement for each would cost as much as storing the messages does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from crm.db import db
+from crm.providers.base import Event, InboundMessage
+from crm.services.messages.senders import Identity, Person, find_people
+from crm.services.messages.threads import Key, Number, Thread, lock_open
+
+# Raw driver SQL (%(name)s): this runs for every set, and the ORM's way costs as much as the query.
+#
+# The clients are locked without waiting: who waited would wake up with chats and messages read
+# before the other transaction committed. Rows that are locked elsewhere are left out and read
+# again by statements of their own, in the usual order. What slips between this statement's
+# snapshot and its locks is caught by the unique indexes, and looked at again before a chat opens.
+READ = """
+    WITH number AS (
+        SELECT DISTINCT ON (n.id) n.id, n.meta_phone_number_id, c.id AS campaign_id
+        FROM whatsapp_numbers n
+        LEFT JOIN campaign_numbers l ON l.whatsapp_number_id = n.id
+        LEFT JOIN campaigns c
+               ON c.id = l.campaign_id AND c.status IN ('active', 'paused') AND c.deleted_at IS NULL
+        WHERE n.meta_phone_number_id = ANY(%(numbers)s::text[]) AND n.deleted_at IS NULL
+        ORDER BY n.id, c.id IS NULL, c.status = 'active' DESC, l.priority DESC, c.id
+    ), found AS (
+        SELECT i.kind, i.value, i.client_id
+        FROM unnest(%(kinds)s::text[], %(values)s::text[]) AS wanted(kind, value)
+        JOIN client_identities i ON i.kind = wanted.kind AND i.value = wanted.value
+    ), client AS (
+        SELECT id, is_blocked, COALESCE(first_name, '') = '' AS is_nameless
+        FROM clients WHERE id IN (SELECT client_id FROM found)
+        ORDER BY id
+        FOR NO KEY UPDATE SKIP LOCKED
+    ), chat AS (
+        SELECT id, client_id, whatsapp_number_id, campaign_id, status, assigned_agent_id,
+               offered_agent_id
+        FROM chats
+        WHERE client_id IN (SELECT id FROM client)
+          AND whatsapp_number_id IN (SELECT id FROM number)
+          AND status NOT IN ('closed', 'abandoned') AND deleted_at IS NULL
+        ORDER BY id
+        FOR NO KEY UPDATE
+    )
+    SELECT
+        (SELECT json_agg(json_build_array(id, meta_phone_number_id, campaign_id)) FROM number),
+        (SELECT json_agg(json_build_array(kind, value, client_id, id, is_blocked, is_nameless))
+         FROM found LEFT JOIN client ON client.id = found.client_id),
+        (SELECT json_agg(json_build_array(id, client_id, whatsapp_number_id, campaign_id, status,
+                                          assigned_agent_id, offered_agent_id)) FROM chat),
+        (SELECT json_agg(whatsapp_message_id) FROM messages
+         WHERE whatsapp_message_id = ANY(%(ids)s::text[]))
+"""
+
+
+@dataclass(slots=True)
+class Known:
+    """What one transaction has read and locked so far."""
+
+    numbers: dict[str, Number] = field(default_factory=dict)
+    people: dict[Identity, Person] = field(default_factory=dict)
+    threads: dict[Key, Thread] = field(default_factory=dict)
+    stored: set[str] = field(default_factory=set)
+
+
+def read_known(events: Iterable[Event]) -> Known:
+    """Look up whatever these events name."""
+    numbers: set[str] = set()
+    identities: set[Identity] = set()
+    ids: list[str] = []
+    for event in events:
+        if event.phone_number_id:
+            numbers.add(event.phone_number_id)
+        if isinstance(event, InboundMessage):
+            identities.update(event.sender.identities)
+            ids.append(event.whatsapp_message_id)
+    if not numbers:
+        return Known()
+    pairs = sorted(identities)
+    row = (
+        db.session.connection()
+        .exec_driver_sql(
+            READ,
+            {
+                "numbers": sorted(numbers),
+                "kinds": [kind for kind, _ in pairs],
+                "values": [value for _, value in pairs],
+                "ids": ids,
+            },
+        )
+        .one()
+    )
+    return _known(*(part or [] for part in row))
+
+
+def _known(
+    numbers: Sequence[Any], found: Sequence[Any], chats: Sequence[Any], stored: Sequence[str]
+) -> Known:
+    known = Known(stored=set(stored))
+    for number_id, phone_number_id, campaign_id in numbers:
+        known.numbers[phone_number_id] = Number(number_id, phone_number_id, campaign_id)
+    people: dict[int, Person] = {}
+    busy: set[Identity] = set()
+    for kind, value, _, client_id, is_blocked, is_nameless in found:
+        if client_id is None:
+            busy.add((kind, value))
+            continue
+        person = people.setdefault(client_id, Person(client_id, is_blocked, is_nameless))
+        person.identities.add((kind, value))
+        known.people[kind, value] = person
+    for chat in chats:
+        thread = Thread(*chat)
+        known.threads[thread.client_id, thread.number_id] = thread
+    if busy:
+        _wait_for(busy, known)
+    return known
+
+
+def _wait_for(busy: set[Identity], known: Known) -> None:
+    """Clients on whom another transaction works just now: after it, what stands then is read."""
+    find_people(known.people, busy)
+    ids = {known.people[identity].id for identity in busy if identity in known.people}
+    keys = [(client_id, number.id) for client_id in ids for number in known.numbers.values()]
+    known.threads |= lock_open(keys)
