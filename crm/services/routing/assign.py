@@ -15,18 +15,18 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Select, case, func, select, text, update
+from sqlalchemy import Select, case, func, select, text
 from sqlalchemy.dialects.postgresql import distinct_on
 
 from crm.db import db
 from crm.models import (
     Campaign,
-    CampaignAgent,
     Chat,
     ChatEvent,
     ChatPriority,
     ChatStatus,
     Queue,
+    RoutingStrategy,
 )
 from crm.services.chats import SYSTEM, give_locked_chat, queue_chat
 from crm.services.routing import rules
@@ -149,7 +149,7 @@ def _give_away(
 def _choose(floor: Floor, chat: Chat, waits: dict[int, int], previous: dict[int, int]) -> Choice:
     line = floor.lines[chat.campaign_id]
     snapshot = Snapshot(
-        strategy=line.strategy.value,
+        strategy=line.campaign.routing_strategy.value,
         agents=floor.agents_of(chat.campaign_id),
         required_skills=frozenset(chat.required_skills or ()),
         waited_half=_waited(chat, floor.now) * 2 >= waits.get(chat.id, 0),
@@ -246,7 +246,9 @@ def _read_waits(chats: Collection[Chat]) -> dict[int, int]:
 def _read_previous_agents(floor: Floor, chats: Collection[Chat]) -> dict[int, int]:
     """client -> the agent of their last chat; only for campaigns that ask for it."""
     clients = {
-        chat.client_id for chat in chats if floor.lines[chat.campaign_id].strategy == "last_agent"
+        chat.client_id
+        for chat in chats
+        if floor.lines[chat.campaign_id].campaign.routing_strategy == RoutingStrategy.LAST_AGENT
     }
     if not clients:
         return {}
@@ -260,12 +262,22 @@ def _read_previous_agents(floor: Floor, chats: Collection[Chat]) -> dict[int, in
 
 
 def _remember_turns(turns: dict[tuple[int, int], datetime]) -> None:
-    for (campaign_id, user_id), at in turns.items():
-        db.session.execute(
-            update(CampaignAgent)
-            .where(CampaignAgent.campaign_id == campaign_id, CampaignAgent.user_id == user_id)
-            .values(last_assigned_at=at)
-        )
+    """The rotation's memory, in one statement; nobody but us, under the lock, writes it."""
+    if not turns:
+        return
+    db.session.execute(
+        text("""
+            UPDATE campaign_agents AS link SET last_assigned_at = turn.at
+              FROM unnest(CAST(:campaign_ids AS int[]), CAST(:user_ids AS int[]),
+                          CAST(:moments AS timestamptz[])) AS turn(campaign_id, user_id, at)
+             WHERE link.campaign_id = turn.campaign_id AND link.user_id = turn.user_id
+        """),
+        {
+            "campaign_ids": [campaign_id for campaign_id, _ in turns],
+            "user_ids": [user_id for _, user_id in turns],
+            "moments": list(turns.values()),
+        },
+    )
 
 
 def _note_why_it_waits(chat: Chat) -> None:
