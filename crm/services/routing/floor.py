@@ -38,7 +38,7 @@ class Line:
     """A campaign as routing sees it. `closed` says why it assigns nothing now, None if it does.
 
     The row itself is held on purpose: each event asks for its campaign's terms, and if the session
-    had let go of the row, every assignment would cost a query and a flush (measured: 3 times slower).
+    had let go of the row, every assignment would cost a query and a flush (three times slower).
     """
 
     campaign: Campaign
