@@ -98,19 +98,23 @@ class Drain:
         idle_since: float | None = None
         try:
             while time.monotonic() < end and not shutdown.is_asked():
+                # Asked before looking: a message that ends meanwhile may let another one go, which
+                # a look that came too early did not see.
+                was_quiet = self._is_quiet()
                 numbers = self._find_numbers(first)
                 for number_id in numbers:
                     if number_id not in tidied:
                         self._tidy(number_id)
                         tidied.add(number_id)
                 started, wait = self._start(numbers)
-                if started or self._wait_for_a_free_thread():
+                if started or not was_quiet:
                     idle_since = None
-                else:
-                    idle_since = idle_since or time.monotonic()
-                    if not self._worth_waiting(wait, idle_since):
-                        return False
-                    time.sleep(LOOK_EVERY)
+                    self._wait_for_an_end()
+                    continue
+                idle_since = idle_since or time.monotonic()
+                if not self._worth_waiting(wait, idle_since):
+                    return False
+                time.sleep(LOOK_EVERY)
             return not shutdown.is_asked()
         finally:
             self._wait_for_all()
@@ -160,13 +164,15 @@ class Drain:
         waits = [wait for wait in (pace_wait, next_due) if wait is not None]
         return bool(waits) and min(waits) <= LINGER_SECONDS
 
-    def _wait_for_a_free_thread(self) -> bool:
-        """Wait a moment for a message under way; False if there is none."""
+    def _is_quiet(self) -> bool:
         with self._free:
-            if not self._busy.total():
-                return False
-            self._free.wait(LOOK_EVERY)
-            return True
+            return not self._busy.total()
+
+    def _wait_for_an_end(self) -> None:
+        """Wait until a message under way ends, or a moment."""
+        with self._free:
+            if self._busy.total():
+                self._free.wait(LOOK_EVERY)
 
     def _wait_for_all(self) -> None:
         with self._free:

@@ -1,0 +1,377 @@
+"""The delivery job against a simulated WhatsApp of its own, whose ledger is the judge."""
+
+import dataclasses
+import threading
+import time
+from collections import Counter, defaultdict
+
+import pytest
+from flask import current_app
+from sqlalchemy import select, text
+
+from crm.db import atomic, db
+from crm.doorbell import ring
+from crm.extensions import redis_client
+from crm.jobs import messages as job
+from crm.lib.crypto import encrypt
+from crm.models import (
+    Message,
+    MessageStatus,
+    NumberStatus,
+    QueuedMessage,
+    QueueStatus,
+    WhatsappNumber,
+)
+from crm.services.messages.outbound import queue_outbound
+from tests.factories import make_campaign, make_chat, make_client, make_number
+from tests.simulator.server import NUMBER, NUMBER_2, simulator_server
+
+
+@pytest.fixture(scope="module")
+def simulator():
+    with simulator_server() as server:
+        yield server
+
+
+@pytest.fixture
+def whatsapp(simulator):
+    simulator.clear_faults()
+    simulator.reset()
+    simulator.settings(limits=False)
+    return simulator
+
+
+@pytest.fixture
+def product(database, whatsapp):
+    """The application, set to speak to the simulator, with short times."""
+    before = database.config["CRM"]
+    database.config["CRM"] = dataclasses.replace(
+        before,
+        meta_graph_url=whatsapp.graph_url,
+        lease_seconds=5,
+        uncertain_hold_seconds=0.5,
+        retry_base_seconds=0.05,
+        provider_seconds=1.5,
+    )
+    yield database
+    database.config["CRM"] = before
+
+
+@pytest.fixture
+def number(product, whatsapp):
+    return number_at(product, whatsapp, NUMBER)
+
+
+def number_at(product, whatsapp, phone_number_id):
+    keys = product.config["CRM"].encryption_keys
+    number = make_number(
+        campaign=make_campaign(),
+        meta_phone_number_id=phone_number_id,
+        meta_access_token=encrypt(whatsapp.token, keys),
+        rate_limit_per_minute=0,
+    )
+    db.session.commit()
+    return number
+
+
+def open_chat(whatsapp, number):
+    """A chat with a customer who has just written, on both sides of the wire."""
+    client = make_client()
+    wa_id = client.phone_number.lstrip("+")
+    whatsapp.say(wa_id=wa_id, number_id=number.meta_phone_number_id, name="Ana", text="Hola")
+    chat = make_chat(number=number, client=client)
+    db.session.commit()
+    return chat
+
+
+def write(chat, words):
+    with atomic():
+        return queue_outbound(chat, text=words)
+
+
+def drain(number):
+    """The job, as the worker runs it: it ends with a session of its own."""
+    number_id = number.id
+    with current_app.app_context():
+        job.deliver(number_id)
+
+
+def drain_until_quiet(number, *, seconds=20):
+    """What the clock does: ring again for what is due, until nothing waits."""
+    deadline = time.monotonic() + seconds
+    while True:
+        drain(number)
+        db.session.rollback()
+        waiting = select(QueuedMessage.id).where(
+            QueuedMessage.status.in_([QueueStatus.PENDING, QueueStatus.PROCESSING])
+        )
+        if not db.session.scalars(waiting).all():
+            return
+        assert time.monotonic() < deadline, "something waits for ever"
+        time.sleep(0.05)
+
+
+def statuses():
+    db.session.expire_all()
+    return Counter(db.session.scalars(select(Message.status)))
+
+
+def accepted_texts(whatsapp):
+    """What the provider took, in its order, per recipient."""
+    per_person = defaultdict(list)
+    for row in whatsapp.accepted():
+        per_person[row["wa_id"]].append(row["text"])
+    return per_person
+
+
+def test_it_sends_what_is_queued_and_keeps_the_providers_id(whatsapp, number):
+    message = write(open_chat(whatsapp, number), "Buenos días")
+    drain(number)
+    db.session.refresh(message)
+    (row,) = whatsapp.accepted()
+    assert (row["text"], row["wamid"]) == ("Buenos días", message.whatsapp_message_id)
+    assert row["biz_opaque_callback_data"] == f"{message.client_key}.1"
+    assert message.status is MessageStatus.SENT
+
+
+def test_many_chats_at_once_each_in_its_order(whatsapp, number):
+    chats = [open_chat(whatsapp, number) for _ in range(12)]
+    for n in range(6):
+        for chat in chats:
+            write(chat, f"mensaje {n}")
+    drain(number)
+    assert statuses() == {MessageStatus.SENT: 72}
+    for words in accepted_texts(whatsapp).values():
+        assert words == [f"mensaje {n}" for n in range(6)]
+
+
+def test_one_job_serves_the_other_numbers_too(product, whatsapp, number):
+    other = number_at(product, whatsapp, NUMBER_2)
+    write(open_chat(whatsapp, number), "uno")
+    write(open_chat(whatsapp, other), "dos")
+    drain(number)
+    assert statuses() == {MessageStatus.SENT: 2}
+
+
+def test_any_number_of_rings_and_workers_send_once(product, whatsapp, number):
+    for n in range(20):
+        write(open_chat(whatsapp, number), f"único {n}")
+
+    number_id = number.id
+
+    def work():
+        with product.app_context():
+            job.deliver(number_id)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    drain(number)
+    texts = [row["text"] for row in whatsapp.accepted()]
+    assert sorted(texts) == sorted(f"único {n}" for n in range(20))
+    assert statuses() == {MessageStatus.SENT: 20}
+
+
+def test_two_workers_keep_the_order_of_one_chat(product, whatsapp, number):
+    chat = open_chat(whatsapp, number)
+    for n in range(30):
+        write(chat, f"mensaje {n}")
+
+    number_id = number.id
+
+    def work():
+        with product.app_context():
+            job.deliver(number_id)
+
+    threads = [threading.Thread(target=work) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    drain_until_quiet(number)
+    (words,) = accepted_texts(whatsapp).values()
+    assert words == [f"mensaje {n}" for n in range(30)]
+
+
+@pytest.mark.parametrize("fault", ["cut_reply", "hang_after_accept", "malformed_reply"])
+def test_an_answer_that_is_lost_is_uncertain_and_never_sent_again(whatsapp, number, fault):
+    chat, other = open_chat(whatsapp, number), open_chat(whatsapp, number)
+    whatsapp.set_fault(fault, wa_id=chat.client.phone_number.lstrip("+"), count=1, seconds=3)
+    lost = write(chat, "perdido")
+    behind = write(chat, "detrás")
+    fine = write(other, "bien")
+    drain_until_quiet(number)
+
+    assert statuses() == {MessageStatus.UNCERTAIN: 1, MessageStatus.SENT: 2}
+    db.session.refresh(lost)
+    assert lost.status is MessageStatus.UNCERTAIN
+    assert Counter(row["text"] for row in whatsapp.accepted()) == {
+        "perdido": 1,
+        "detrás": 1,
+        "bien": 1,
+    }
+    assert accepted_texts(whatsapp)[chat.client.phone_number[1:]] == ["perdido", "detrás"]
+    assert behind.id > lost.id
+    assert fine.id
+
+
+def test_silence_without_acceptance_is_uncertain_too(whatsapp, number):
+    whatsapp.set_fault("timeout", count=1, seconds=3)
+    write(open_chat(whatsapp, number), "perdido")
+    drain_until_quiet(number)
+    assert statuses() == {MessageStatus.UNCERTAIN: 1}
+    assert whatsapp.accepted() == []
+
+
+def test_a_hung_chat_stops_nobody(product, whatsapp, number):
+    hung = [open_chat(whatsapp, number) for _ in range(4)]
+    for chat in hung:
+        whatsapp.set_fault("timeout", wa_id=chat.client.phone_number.lstrip("+"), seconds=3)
+        write(chat, "colgado")
+    others = [open_chat(whatsapp, number) for _ in range(10)]
+    for chat in others:
+        write(chat, "bien")
+    sent_while_hung = []
+
+    def watch():
+        with product.app_context():
+            for _ in range(100):
+                db.session.rollback()
+                count = statuses()
+                if count[MessageStatus.SENT] == 10:
+                    sent_while_hung.append(count[MessageStatus.PENDING])
+                    return
+                time.sleep(0.02)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    drain_until_quiet(number)
+    watcher.join()
+    assert sent_while_hung == [4], "the ten left while the four were still hanging"
+    assert statuses() == {MessageStatus.SENT: 10, MessageStatus.UNCERTAIN: 4}
+
+
+def test_a_passing_error_of_meta_is_tried_again_until_it_works(whatsapp, number):
+    whatsapp.set_fault("server_error", count=3)
+    chat = open_chat(whatsapp, number)
+    write(chat, "uno")
+    write(chat, "dos")
+    drain_until_quiet(number)
+    assert statuses() == {MessageStatus.SENT: 2}
+    (words,) = accepted_texts(whatsapp).values()
+    assert words == ["uno", "dos"]
+
+
+def test_a_rate_limit_fails_nothing(whatsapp, number):
+    whatsapp.set_fault("rate_limit", count=8)
+    for _ in range(10):
+        write(open_chat(whatsapp, number), "Hola")
+    drain_until_quiet(number)
+    assert statuses() == {MessageStatus.SENT: 10}
+    assert len(whatsapp.accepted()) == 10
+    assert set(db.session.scalars(select(QueuedMessage.retries))) == {0}
+
+
+def test_a_pair_limit_holds_one_chat_only(whatsapp, number):
+    chat, other = open_chat(whatsapp, number), open_chat(whatsapp, number)
+    whatsapp.set_fault("pair_limit", wa_id=chat.client.phone_number.lstrip("+"), count=3)
+    for n in range(3):
+        write(chat, f"{n}")
+    write(other, "otro")
+    drain_until_quiet(number)
+    assert statuses() == {MessageStatus.SENT: 4}
+    texts = [row["text"] for row in whatsapp.accepted()]
+    assert texts[0] == "otro"
+    assert texts[1:] == ["0", "1", "2"]
+
+
+def test_a_refusal_is_final_after_one_call(whatsapp, number):
+    whatsapp.set_fault("refuse", code=131026)
+    message = write(open_chat(whatsapp, number), "Hola")
+    drain_until_quiet(number)
+    db.session.refresh(message)
+    assert (message.status, message.error_code) == (MessageStatus.FAILED, "131026")
+    assert message.retry_count == 1
+
+
+def test_an_expired_token_holds_the_queue_until_it_is_mended(whatsapp, number):
+    whatsapp.set_fault("token_expired")
+    chats = [open_chat(whatsapp, number) for _ in range(3)]
+    for chat in chats:
+        write(chat, "uno")
+        write(chat, "dos")
+    drain(number)
+    assert statuses() == {MessageStatus.PENDING: 6}
+    assert db.session.scalar(select(WhatsappNumber.status)) is NumberStatus.ERROR
+    assert "token" in db.session.scalar(select(WhatsappNumber.last_error))
+    whatsapp.clear_faults()
+    drain_until_quiet(number)
+    assert statuses() == {MessageStatus.SENT: 6}
+    assert db.session.scalar(select(WhatsappNumber.status)) is NumberStatus.ACTIVE
+    for words in accepted_texts(whatsapp).values():
+        assert words == ["uno", "dos"]
+
+
+def test_whatsapp_away_is_tried_again(product, whatsapp, number):
+    write(open_chat(whatsapp, number), "Hola")
+    config = product.config["CRM"]
+    product.config["CRM"] = dataclasses.replace(config, meta_graph_url="http://127.0.0.1:9")
+    drain(number)
+    assert statuses() == {MessageStatus.PENDING: 1} or statuses() == {MessageStatus.FAILED: 1}
+    product.config["CRM"] = config
+    assert db.session.scalar(select(QueuedMessage.last_error)).startswith("not_sent")
+
+
+def test_the_pace_of_a_number_is_kept(whatsapp, number):
+    number.rate_limit_per_minute = 600  # ten a second
+    db.session.commit()
+    for _ in range(15):
+        write(open_chat(whatsapp, number), "Hola")
+    drain_until_quiet(number)
+    times = sorted(row["at"] for row in whatsapp.accepted())
+    assert len(times) == 15
+    # Two may start at once, then one each tenth of a second.
+    assert times[-1] - times[0] > 1.1
+
+
+def test_redis_away_costs_nothing_but_the_ring(whatsapp, number):
+    chat = open_chat(whatsapp, number)
+    write(chat, "Hola")
+    redis_client.flushall()
+    assert ring("messages.deliver", number.id)
+    drain(number)
+    assert statuses() == {MessageStatus.SENT: 1}
+
+
+def test_no_transaction_is_open_while_the_provider_is_asked(product, whatsapp, number):
+    whatsapp.set_fault("slow", seconds=1)
+    write(open_chat(whatsapp, number), "Hola")
+    seen = []
+
+    def watch():
+        with product.app_context():
+            for _ in range(40):
+                rows = db.session.execute(
+                    text(
+                        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+                        " AND pid <> pg_backend_pid() AND state LIKE 'idle in transaction%'"
+                    )
+                ).scalar_one()
+                submitted = db.session.scalar(
+                    text("SELECT count(*) FROM message_queue WHERE submitted_at IS NOT NULL"
+                         " AND status = 'processing'")
+                )  # fmt: skip
+                db.session.rollback()
+                if submitted:
+                    seen.append(rows)
+                time.sleep(0.02)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    drain(number)
+    watcher.join()
+    assert seen, "the watcher saw the call under way"
+    assert min(seen) == 0
+    assert sum(1 for rows in seen if rows) <= 1, "at most the moment of recording"
