@@ -54,7 +54,7 @@ def check_receipt(body: Body) -> str:
     if unknown:
         raise invalid_parameter(f'Unexpected key "{min(unknown)}" on param "root".')
     typing = body.get("typing_indicator")
-    if typing is not None and (not isinstance(typing, dict) or typing.get("type") != "text"):
+    if "typing_indicator" in body and (not isinstance(typing, dict) or typing.get("type") != "text"):
         raise invalid_parameter("Param typing_indicator['type'] must be one of {TEXT}.")
     return str(body["message_id"])
 
@@ -154,9 +154,11 @@ def _check_contacts(body: Body) -> None:
                 131009,
                 details=f"{path}.name needs formatted_name and one of {', '.join(others)}.",
             )
-        for phone in card.get("phones") or []:
-            if not isinstance(phone, dict) or not isinstance(phone.get("phone", ""), str):
-                raise invalid_parameter(f"Param {path}['phones'] must hold objects with a phone.")
+        phones = card.get("phones", [])
+        if not isinstance(phones, list) or not all(
+            isinstance(phone, dict) and isinstance(phone.get("phone", ""), str) for phone in phones
+        ):
+            raise invalid_parameter(f"Param {path}['phones'] must be an array of phones.")
 
 
 def _check_interactive(body: Body) -> None:

@@ -26,9 +26,8 @@ HEADERS = ("text", "image", "video", "document")
 
 def check_interactive(content: Body) -> None:
     """The `interactive` object of a send call."""
-    kind = content.get("type")
-    if kind is None:
-        raise required("interactive['type']")
+    text(content, "type", path="interactive", needed=True)
+    kind = content["type"]
     if kind not in BY_KIND and kind not in SHOWN_BY_NAME:
         raise invalid_parameter(f"Param interactive['type'] is not supported - got \"{kind}\".")
     if "action" not in content:
@@ -46,6 +45,8 @@ def check_interactive(content: Body) -> None:
     check = BY_KIND.get(kind)
     if check is not None:
         check(action)
+    elif "sections" in action:
+        _sections(action)
 
 
 def _wrong(details: str) -> GraphError:
@@ -110,15 +111,8 @@ def _check_button(action: Body) -> None:
 
 def _check_list(action: Body) -> None:
     text(action, "button", path="interactive['action']", needed=True, longest=20)
-    sections = action.get("sections")
-    if not isinstance(sections, list) or not 1 <= len(sections) <= 10:
-        raise _wrong("Invalid sections count. Min allowed sections: 1, Max allowed sections: 10")
     ids: list[str] = []
-    for index, section in enumerate(sections):
-        path = f"interactive['action']['sections'][{index}]"
-        if not isinstance(section, dict):
-            raise invalid_parameter(f"Param {path} must be a JSON object.")
-        text(section, "title", path=path, needed=len(sections) > 1, longest=24)
+    for path, section in _sections(action):
         rows = section.get("rows")
         if not isinstance(rows, list) or not rows:
             raise required(f"{path}['rows']")
@@ -129,6 +123,21 @@ def _check_list(action: Body) -> None:
     if len(ids) > 10:
         raise _wrong("Total row count exceed max allowed count: 10")
     _unique(ids, "Row ids")
+
+
+def _sections(action: Body) -> list[tuple[str, Body]]:
+    """The sections with their paths, shape and titles checked; of lists and of products."""
+    sections = action.get("sections")
+    if not isinstance(sections, list) or not 1 <= len(sections) <= 10:
+        raise _wrong("Invalid sections count. Min allowed sections: 1, Max allowed sections: 10")
+    found = []
+    for index, section in enumerate(sections):
+        path = f"interactive['action']['sections'][{index}]"
+        if not isinstance(section, dict):
+            raise invalid_parameter(f"Param {path} must be a JSON object.")
+        text(section, "title", path=path, needed=len(sections) > 1, longest=24)
+        found.append((path, section))
+    return found
 
 
 def _check_cta_url(action: Body) -> None:

@@ -77,7 +77,8 @@ def match_template(content: Body, template: Body | None) -> str:
     for component in template["components"]:
         kind = component["type"].lower()
         if kind == "header":
-            rendered.append(_match_header(component, given.get("header", [])))
+            head = _match_header(component, given.get("header", []))
+            rendered.append(f"*{head}*" if head else "")
         elif kind == "body":
             rendered.append(_fill(component["text"], given.get("body", []), "body"))
         elif kind == "footer":

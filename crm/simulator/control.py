@@ -3,6 +3,7 @@
 import json
 from collections import deque
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 from flask import Blueprint, Response, current_app, jsonify, request
 
@@ -135,24 +136,15 @@ def list_faults() -> Response:
 @bp.post("/faults")
 def add_fault() -> Response:
     """Switch a fault on: kind, and perhaps number_id, wa_id, probability, count, seconds, code."""
-    sim = simulator()
-    fault = sim.faults.add(asked())
-    _tell_faults(sim)
-    return jsonify(fault.as_row())
+    return jsonify(simulator().faults.add(asked()).as_row())
 
 
 @bp.delete("/faults")
 @bp.delete("/faults/<int:fault_id>")
 def remove_faults(fault_id: int | None = None) -> Response:
     """Switch off one by id, a kind by ?kind=, or all."""
-    sim = simulator()
-    removed = sim.faults.remove(fault_id=fault_id, kind=request.args.get("kind"))
-    _tell_faults(sim)
+    removed = simulator().faults.remove(fault_id=fault_id, kind=request.args.get("kind"))
     return jsonify({"removed": removed})
-
-
-def _tell_faults(sim: "Simulator") -> None:
-    sim.bus.tell("faults", {"faults": [row.as_row() for row in sim.faults.on]})
 
 
 # -- what customers do ---------------------------------------------------------------------------
@@ -259,8 +251,6 @@ def verify() -> Response:
     """Do Meta's GET handshake with the CRM and say how it went."""
     sim = simulator()
     challenge = wire.new_numeric_id()
-    from urllib.parse import urlencode
-
     query = urlencode(
         {
             "hub.mode": "subscribe",

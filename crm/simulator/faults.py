@@ -1,6 +1,7 @@
 """What can go wrong on purpose: switched on for one number, one customer or all, once or always."""
 
 import random
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -76,6 +77,8 @@ class Faults:
 
     def __init__(self) -> None:
         self.on: list[Fault] = []
+        # Told after each change, uses included: a page shows what is left.
+        self.on_change: Callable[[], None] = lambda: None
         self._last_id = 0
         self.random = random.Random()
 
@@ -111,6 +114,7 @@ class Faults:
             code=code if code is not None else ERROR_CODES.get(kind),
         )
         self.on.append(fault)
+        self.on_change()
         return fault
 
     def remove(self, *, fault_id: int | None = None, kind: str | None = None) -> int:
@@ -125,6 +129,7 @@ class Faults:
                 or (kind is not None and fault.kind == kind)
             )
         ]
+        self.on_change()
         return before - len(self.on)
 
     def take(self, stage: str, number_id: str, wa_id: str = "") -> Fault | None:
@@ -141,6 +146,7 @@ class Faults:
                 fault.count -= 1
                 if fault.count <= 0:
                     self.on.remove(fault)
+            self.on_change()
             return fault
         return None
 

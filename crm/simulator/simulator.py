@@ -43,6 +43,7 @@ class Simulator:
         self.faults = Faults()
         self.limits = Limits(on=settings.limits)
         self.bus = Bus()
+        self.faults.on_change = self._tell_faults
         self.timeline = Timeline()
         self.media = MediaStore(self.world, settings)
         self.poster = Poster(settings.webhook_url)
@@ -224,6 +225,10 @@ class Simulator:
             lost = message["direction"] == "out" and message["wamid"] not in known
             if lost and message["at"] >= since:
                 self.accepted.append({**_ledger_row(message, {}, b""), "healed": True})
+
+    def _tell_faults(self) -> None:
+        if self.bus.heard:
+            self.bus.tell("faults", {"faults": [fault.as_row() for fault in self.faults.on]})
 
     def _tell_acked(self, wamids: list[str]) -> None:
         if not self.bus.heard:

@@ -147,7 +147,7 @@ export class Panel {
       details.append(
         h("h4", {}, t("asked")), call.signature ? h("p", { class: "mono mute" }, `X-Hub-Signature-256: ${call.signature}`) : "",
         h("pre", { tabindex: "0" }, pretty(call.request) || call.path || ""),
-        h("h4", {}, t("answered")), h("pre", { tabindex: "0" }, pretty(call.answer) || t("no_answer")));
+        h("h4", {}, t("answered")), h("pre", { tabindex: "0" }, pretty(call.answer) || t(call.status ? "empty_answer" : "no_answer")));
     });
     return h("li", {}, details);
   }

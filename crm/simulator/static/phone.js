@@ -1,6 +1,6 @@
 // One phone: a customer, the line they write to, the chat and the composer.
 
-import { attempt, dayName, h, initials, order, phoneText, t, tint, toast } from "./api.js";
+import { attempt, dayName, h, initials, order, phoneText, t, tint, toast, words } from "./api.js";
 import { bubble, summary, ticks } from "./bubble.js";
 
 const TYPING_MS = 25000;
@@ -132,7 +132,8 @@ export class Phone {
   placeFailure(message) {
     if (this.log.querySelector(`[data-failed="${CSS.escape(message.wamid)}"]`)) return;
     const error = message.errors?.[0];
-    const why = error ? `${error.title} (${error.code})` : "";
+    const plain = error && `why_${error.code}` in words ? t(`why_${error.code}`) : error?.title;
+    const why = error ? `${plain} (${error.code})` : "";
     this.append(h("p", { class: "event", "data-failed": message.wamid }, t("did_not_arrive", { why })));
   }
 
@@ -204,6 +205,8 @@ export class Phone {
     const area = this.find(`[data-${name}]`);
     area.hidden = force === undefined ? !area.hidden : !force;
     this.find(`[data-do="${name}"]`).setAttribute("aria-expanded", String(!area.hidden));
+    const other = name === "tray" ? "options" : "tray";
+    if (!area.hidden && !this.find(`[data-${other}]`).hidden) this.toggle(other, false);
     if (!area.hidden && name === "tray") this.log.scrollTop = this.log.scrollHeight;
   }
 
