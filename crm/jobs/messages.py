@@ -40,6 +40,8 @@ THREADS_PER_NUMBER = 16
 # looks. Longer waits are left to the clock's sweep.
 LINGER_SECONDS = 3.0
 LOOK_EVERY = 0.05
+# How often a long drain looks for the leases of workers that are gone.
+TIDY_EVERY = 2.0
 # Postgres may be away for a moment just when the provider has answered.
 RECORD_TRIES = 5
 
@@ -94,7 +96,7 @@ class Drain:
     def run(self, *, first: int, seconds: float) -> bool:
         """Send until nothing is due; True if time ran out before that."""
         end = time.monotonic() + seconds
-        tidied: set[int] = set()
+        tidied: dict[int, float] = {}
         idle_since: float | None = None
         try:
             while time.monotonic() < end and not shutdown.is_asked():
@@ -103,9 +105,9 @@ class Drain:
                 was_quiet = self._is_quiet()
                 numbers = self._find_numbers(first)
                 for number_id in numbers:
-                    if number_id not in tidied:
+                    if time.monotonic() - tidied.get(number_id, 0) > TIDY_EVERY:
                         self._tidy(number_id)
-                        tidied.add(number_id)
+                        tidied[number_id] = time.monotonic()
                 started, wait = self._start(numbers)
                 if started or not was_quiet:
                     idle_since = None
