@@ -82,6 +82,7 @@ def running_stack(
         "CRM_SWEEP_SECONDS": "1",
         "CRM_LEASE_SECONDS": "5",
         "CRM_ACCESS_CHECK_SECONDS": "1",
+        "SIMULATOR_DELAY_SCALE": "0.1",
         **environment,
     }
     folder.mkdir(parents=True, exist_ok=True)

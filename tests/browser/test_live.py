@@ -1,0 +1,283 @@
+"""The screen moves by itself, and what happened while the line was cut is there once."""
+
+from __future__ import annotations
+
+import itertools
+import signal
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from subprocess import Popen
+
+import pytest
+import requests
+from flask import Flask
+from playwright.sync_api import BrowserContext, Locator, Page, expect
+from sqlalchemy import text
+
+from crm.db import atomic, db
+from crm.models import Chat, Client, ClientIdentity, User
+from crm.services import chats
+from tests import factories
+from tests.cast import Cast, make_cast
+from tests.providers.deliveries import body, sign, status, words
+from tests.realtime.pages import Server, free_port, gunicorn_server, token_of
+
+_numbers = itertools.count(1)
+# Pages come back with growing, jittered pauses.
+expect.set_options(timeout=20_000)
+
+
+@dataclass
+class Desk:
+    """Laura's chat with Carolina and a second one, served by a web process that can be killed."""
+
+    cast: Cast
+    chat: Chat
+    other: Chat
+    port: int
+    start: Callable[[], Server]
+    stop: Callable[[], None]
+    open_context: Callable[..., BrowserContext]
+    tokens: dict[int, str] = field(default_factory=dict)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def page_of(
+        self, user: User, path: str = "/inbox", *, context: BrowserContext | None = None
+    ) -> Page:
+        """A page of this person's, signed in."""
+        context = context or self.open_context()
+        token = self.tokens.setdefault(user.id, token_of(user))
+        context.add_cookies([{"name": "sid", "value": token, "url": self.url}])
+        page = context.new_page()
+        page.goto(self.url + path)
+        return page
+
+    def say(self, chat: Chat, content: str) -> str:
+        """The customer of a chat writes; returns the provider's id of the message."""
+        wamid = f"wamid.LIVE{next(_numbers):06d}"
+        sender = phone_of(chat)
+        said = words(wamid, content, sender=sender, at=int(time.time()))
+        self.post(body(said, number=str(self.cast.number.meta_phone_number_id)))
+        return wamid
+
+    def report(self, wamid: str, word: str) -> None:
+        """A status of Meta's about a message of ours."""
+        told = status(wamid, word) | {"timestamp": str(int(time.time()))}
+        number = str(self.cast.number.meta_phone_number_id)
+        self.post(body(number=number, statuses=[told]))
+
+    def post(self, raw: bytes) -> None:
+        answer = requests.post(f"{self.url}/webhooks/meta", data=raw, headers=sign(raw), timeout=20)
+        assert answer.status_code == 200
+
+
+def phone_of(chat: Chat) -> str:
+    client = db.session.get_one(Client, chat.client_id)
+    assert client.phone_number
+    return client.phone_number.lstrip("+")
+
+
+@pytest.fixture
+def desk(
+    app: Flask, environment: dict[str, str], open_context: Callable[..., BrowserContext]
+) -> Iterator[Desk]:
+    cast = make_cast()
+    own = {"campaign": cast.sales, "number": cast.number, "agent": cast.laura}
+    carolina = factories.make_client(first_name="Carolina", last_name="Restrepo")
+    tomas = factories.make_client(first_name="Tomás", last_name="Rincón")
+    chat = factories.make_chat(client=carolina, status="active", **own)
+    other = factories.make_chat(client=tomas, status="active", **own)
+    for number in range(3):
+        factories.make_message(chat, content=f"Mensaje {number}")
+    factories.make_message(other, content="Quedo atento")
+    db.session.commit()
+    port = free_port()
+    running: list[tuple[object, Popen[bytes]]] = []
+
+    def start() -> Server:
+        manager = gunicorn_server(app, environment, port=port)
+        server, process = manager.__enter__()
+        running.append((manager, process))
+        return server
+
+    def stop() -> None:
+        manager, process = running.pop()
+        process.send_signal(signal.SIGTERM)
+        process.wait(30)
+        manager.__exit__(None, None, None)  # type: ignore[attr-defined]
+
+    start()
+    yield Desk(cast, chat, other, port, start, stop, open_context)
+    while running:
+        stop()
+
+
+def bubbles(page: Page, words_in_it: str) -> Locator:
+    return page.locator("#log .bubble", has_text=words_in_it)
+
+
+def row(page: Page, chat: Chat) -> Locator:
+    return page.locator(f"#chat-{chat.id}")
+
+
+def is_live(page: Page) -> None:
+    """The socket is open and the page has been mended after it."""
+    page.wait_for_load_state()
+    expect(page.locator("html[data-live=live]")).to_be_attached()
+
+
+def test_a_message_arrives_in_the_open_thread_and_in_the_list(desk: Desk) -> None:
+    laura = desk.page_of(desk.cast.laura, f"/inbox/{desk.chat.id}")
+    is_live(laura)
+    desk.say(desk.chat, "¿Y me llega hoy mismo?")
+    expect(bubbles(laura, "¿Y me llega hoy mismo?")).to_have_count(1)
+    expect(row(laura, desk.chat)).to_contain_text("¿Y me llega hoy mismo?")
+    desk.say(desk.other, "Una pregunta más")
+    expect(row(laura, desk.other)).to_contain_text("Una pregunta más")
+    expect(row(laura, desk.other).locator(".badge")).to_contain_text("2")
+    expect(laura.locator("#rows > li[data-chat-id]").first).to_have_id(f"chat-{desk.other.id}")
+
+
+def test_two_agents_see_what_is_theirs_and_the_chat_moves_between_them(desk: Desk) -> None:
+    laura = desk.page_of(desk.cast.laura, f"/inbox/{desk.chat.id}")
+    jhon = desk.page_of(desk.cast.jhon)
+    is_live(laura)
+    is_live(jhon)
+    expect(row(laura, desk.chat)).to_be_visible()
+    expect(jhon.locator("#tabs [data-tab=mine] .num")).to_have_text("0")
+    with atomic():
+        chats.assign_chat(desk.chat, desk.cast.jhon, actor=chats.SYSTEM, reason="test")
+    expect(row(jhon, desk.chat)).to_be_visible()
+    expect(row(laura, desk.chat)).to_have_count(0)
+    expect(laura.locator("#thread[data-chat-id]")).to_have_count(0)
+    expect(jhon.locator("#tabs [data-tab=mine] .num")).to_have_text("1")
+    expect(laura.locator("#tabs [data-tab=mine] .num")).to_have_text("1")
+    desk.say(desk.chat, "¿Hay alguien?")
+    expect(row(jhon, desk.chat)).to_contain_text("¿Hay alguien?")
+    expect(laura.locator("#rows")).not_to_contain_text("¿Hay alguien?")
+
+
+def test_ticks_move_and_never_back(desk: Desk) -> None:
+    sent = factories.make_message(
+        desk.chat,
+        content="Claro que sí",
+        direction="outbound",
+        status="sent",
+        user_id=desk.cast.laura.id,
+        whatsapp_message_id="wamid.OURS1",
+    )
+    db.session.commit()
+    laura = desk.page_of(desk.cast.laura, f"/inbox/{desk.chat.id}")
+    is_live(laura)
+    bubble = laura.locator(f"#message-{sent.id}")
+    expect(bubble.locator(".ticks.sent")).to_be_visible()
+    desk.report("wamid.OURS1", "delivered")
+    expect(bubble.locator(".ticks.delivered")).to_be_visible()
+    desk.report("wamid.OURS1", "read")
+    expect(bubble.locator(".ticks.read")).to_be_visible()
+    desk.report("wamid.OURS1", "delivered")
+    desk.say(desk.chat, "visto")
+    expect(bubbles(laura, "visto")).to_have_count(1)
+    expect(bubble.locator(".ticks.read")).to_be_visible()
+
+
+def test_a_restart_of_the_server_loses_and_doubles_nothing(desk: Desk) -> None:
+    laura = desk.page_of(desk.cast.laura, f"/inbox/{desk.chat.id}")
+    is_live(laura)
+    laura.fill("#text", "una respuesta a medias")
+    desk.say(desk.chat, "antes del corte")
+    expect(bubbles(laura, "antes del corte")).to_have_count(1)
+    desk.stop()
+    expect(laura.locator("#banner")).to_be_visible()
+    with atomic():
+        found = chats.lock_chat(desk.chat.id)
+        factories.make_message(found, content="mientras nadie escuchaba")
+        found.version += 1
+    desk.start()
+    expect(bubbles(laura, "mientras nadie escuchaba")).to_have_count(1)
+    expect(laura.locator("#banner")).to_be_hidden()
+    desk.say(desk.chat, "después del corte")
+    expect(bubbles(laura, "después del corte")).to_have_count(1)
+    for said in ("antes del corte", "mientras nadie escuchaba", "Mensaje 0", "Mensaje 2"):
+        expect(bubbles(laura, said)).to_have_count(1)
+    order = laura.locator("#log .bubble.in .text").all_inner_texts()
+    assert order[-3:] == ["antes del corte", "mientras nadie escuchaba", "después del corte"]
+    expect(laura.locator("#text")).to_have_value("una respuesta a medias")
+    expect(row(laura, desk.chat)).to_contain_text("después del corte")
+
+
+def test_an_event_that_was_never_published_is_mended_on_reconnection(desk: Desk) -> None:
+    laura = desk.page_of(desk.cast.laura, f"/inbox/{desk.chat.id}")
+    is_live(laura)
+    with atomic():
+        found = chats.lock_chat(desk.chat.id)
+        factories.make_message(found, content="nadie hizo sonar nada")
+        found.version += 1
+    laura.context.set_offline(True)
+    laura.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    desk.stop()
+    desk.start()
+    laura.context.set_offline(False)
+    expect(bubbles(laura, "nadie hizo sonar nada")).to_have_count(1)
+
+
+def test_earlier_pages_of_the_thread_survive_the_mending(desk: Desk) -> None:
+    for number in range(120):
+        factories.make_message(desk.chat, content=f"historia {number:03d}")
+    db.session.commit()
+    laura = desk.page_of(desk.cast.laura, f"/inbox/{desk.chat.id}")
+    is_live(laura)
+    expect(bubbles(laura, "historia 119")).to_have_count(1)
+    laura.locator("#log").evaluate("log => { log.scrollTop = 0 }")
+    expect(bubbles(laura, "historia 060")).to_have_count(1)
+    desk.stop()
+    desk.start()
+    desk.say(desk.chat, "otra vez aquí")
+    expect(bubbles(laura, "otra vez aquí")).to_have_count(1)
+    for number in (60, 75, 100, 119):
+        expect(bubbles(laura, f"historia {number:03d}")).to_have_count(1)
+    positions = laura.locator("#log > [data-position]").evaluate_all(
+        "all => all.map(one => Date.parse(one.dataset.position))"
+    )
+    assert positions == sorted(positions)
+
+
+def test_signing_out_in_one_tab_takes_all_tabs_to_the_login(desk: Desk) -> None:
+    context = desk.open_context()
+    one = desk.page_of(desk.cast.laura, context=context)
+    two = desk.page_of(desk.cast.laura, f"/inbox/{desk.chat.id}", context=context)
+    is_live(one)
+    is_live(two)
+    one.click("[data-menu] summary >> nth=-1")
+    one.click("form[data-logout] button")
+    two.wait_for_url("**/login**")
+    one.wait_for_url("**/login**")
+
+
+def test_a_revoked_session_leaves_nothing_on_the_screen(desk: Desk) -> None:
+    laura = desk.page_of(desk.cast.laura, f"/inbox/{desk.chat.id}")
+    is_live(laura)
+    with atomic():
+        db.session.execute(text("UPDATE user_sessions SET revoked_at = now()"))
+    laura.wait_for_url("**/login**")
+    expect(laura.locator("#log")).to_have_count(0)
+
+
+def test_five_tabs_all_live_and_a_sixth_makes_one_rest(desk: Desk) -> None:
+    context = desk.open_context()
+    tabs = [desk.page_of(desk.cast.laura, context=context) for _ in range(6)]
+    is_live(tabs[5])
+    desk.say(desk.other, "para todas las pestañas")
+    for tab in tabs:
+        # The resting one asks by itself.
+        expect(row(tab, desk.other)).to_contain_text("para todas las pestañas")
+
+
+def test_identities_of_the_fixture_are_those_of_the_deliveries(desk: Desk) -> None:
+    """The say() above must reach the chat it names: one client, known by its number."""
+    identity = db.session.query(ClientIdentity).filter_by(value=phone_of(desk.chat)).one()
+    assert identity.client_id == desk.chat.client_id
