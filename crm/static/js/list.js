@@ -157,7 +157,7 @@ document.addEventListener("crm:event", ({ detail }) => {
       toast(words.gone);
       show("/inbox", { focus: null });
     }
-  } else if (detail.name === "counts") renewCounts();
+  }
 });
 // live.js has fetched the list anew and morphed it in.
 document.addEventListener("crm:synced", ({ detail }) => {
@@ -168,20 +168,6 @@ document.addEventListener("crm:synced", ({ detail }) => {
 });
 
 // --- fetching ------------------------------------------------------------------------------------
-
-let counting = null;
-export function renewCounts() {
-  counting ??= setTimeout(async () => {
-    counting = null;
-    try {
-      const html = await fetchFragment(`/inbox/counts?${list()?.dataset.query ?? ""}`);
-      $("#tabs")?.replaceWith(parse(html));
-      tell("crm:counts");
-    } catch {
-      // The next event brings them again.
-    }
-  }, 400);
-}
 
 let asking = null;
 /** The list anew for `query`; what was read on keeps its place. */

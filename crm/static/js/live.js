@@ -21,7 +21,8 @@ const POLL_EVERY = 10000;
 // The server pings every 25 s; after two missed ones the line is dead, whatever the browser thinks.
 const SILENCE = 60000;
 const FIRST_DELAY = 500;
-const LONGEST_DELAY = 8000;
+// With its jitter 7.5 s at most: after a server's death everybody is back within ten.
+const LONGEST_DELAY = 5000;
 const PAGES_AT_MOST = 8;
 const CLOSED = { restart: 1012, sessionOver: 4401, tooMany: 4409 };
 

@@ -1,6 +1,5 @@
 // "(3) Inbox": unread in my chats, in the title, the rail and the tab's icon.
 import { $, me } from "./page.js";
-import { renewCounts } from "./list.js";
 
 const icon = $("link[rel=icon]");
 const plain = icon?.href;
@@ -20,7 +19,6 @@ function showUnread() {
 }
 document.addEventListener("crm:counts", showUnread);
 document.addEventListener("crm:opened", showUnread);
-document.addEventListener("crm:chat-state", ({ detail }) => { if (detail.agentId === me) renewCounts(); });
 
 // Another tab, or the clock, has turned my switch.
 document.addEventListener("crm:event", async ({ detail }) => {
