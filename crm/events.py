@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import ClassVar
 
 import structlog
@@ -106,7 +106,8 @@ def publish_all(events: Iterable[tuple[Event, Audience]]) -> None:
 
 def encode(event: Event, audience: Audience) -> str:
     return json.dumps(
-        {"name": event.name, "data": asdict(event), "audience": asdict(audience)},
+        # Flat dataclasses: `asdict` would copy them field by field, twice for each message.
+        {"name": event.name, "data": vars(event), "audience": vars(audience)},
         separators=(",", ":"),
     )
 

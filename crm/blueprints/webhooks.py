@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import hmac
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import structlog
 from flask import Blueprint, Flask, current_app, request
+from flask.blueprints import BlueprintSetupState
 from flask.typing import ResponseReturnValue
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 
+from crm.blueprints.headers import HEADERS
 from crm.config import Config
-from crm.db import atomic, db, retrying
+from crm.db import atomic, retrying
 from crm.extensions import csrf
-from crm.lib.batching import GroupCommit
+from crm.lib.batching import BatchInterrupted, GroupCommit
 from crm.permissions import public
 from crm.providers.meta.webhook import parse, verify_signature
 from crm.services.messages.inbound import is_connection_lost, receive, receive_singly
@@ -31,101 +33,116 @@ blueprint = Blueprint("webhooks", __name__, url_prefix="/webhooks")
 # Machines post here; the signature takes the place of the form's token.
 csrf.exempt(blueprint)
 
+META_PATH = "/webhooks/meta"
 # Meta's own limit for one delivery.
 MOST_BYTES = 3 * 1024 * 1024
 MOST_CHALLENGE = 1000
 # For this long a changed secret of a number may be unknown to a process.
 SECRETS_SECONDS = 1.0
-REFUSALS_PER_ADDRESS_SECONDS = 60.0
+# Somebody who knocks all day must not fill the log.
+REFUSAL_LOG_SECONDS = 60.0
+REASONS = {
+    200: "OK",
+    400: "Bad Request",
+    401: "Unauthorized",
+    413: "Content Too Large",
+    500: "Internal Server Error",
+    503: "Service Unavailable",
+}
+
+Answer = tuple[int, str]
+"""A status and the words that go with it, as plain text."""
 
 
-@dataclass
 class Door:
-    """What one process keeps between requests."""
+    """Takes deliveries in, for one application in one process."""
 
-    commits: GroupCommit[Post, None]
-    secrets: AppSecrets | None = None
-    secrets_read_at: float = 0.0
-    refused_at: dict[str, float] = field(default_factory=dict)
+    def __init__(self, app: Flask) -> None:
+        self.app = app
+        # One lane: who comes while a set is being stored forms the next one. Two lanes share the
+        # same core, and sets half as large cost more for each message.
+        self.commits: GroupCommit[Post, None] = GroupCommit(self.store, most=200, lanes=1)
+        self.secrets: AppSecrets | None = None
+        self.secrets_read_at = 0.0
+        self.refused_at: dict[str, float] = {}
 
+    def take(self, raw: bytes, signature: str | None, address: str) -> Answer:
+        """Check, read and store one delivery. 200: stored for good. 503: come again."""
+        try:
+            secrets, secret = self.find_secret(raw, signature)
+            if not secrets.every:
+                log.error("webhook_without_secret", setting="META_APP_SECRET")
+                return 503, "no app secret is configured"
+            if secret is None:
+                return self.refuse("signature_refused", address)
+            try:
+                events = parse(raw)
+            except ValueError as error:
+                log.warning("webhook_not_json", reason=str(error)[:200])
+                return 400, "not JSON"
+            if not all(secrets.admits(secret, event.phone_number_id) for event in events):
+                return self.refuse("signature_of_another_app", address)
+            self.commits.submit(Post(raw, events))
+        except (SQLAlchemyError, BatchInterrupted) as error:
+            log.error("webhook_not_stored", error=type(error).__name__)
+            return 503, "not stored, come again"
+        return 200, "stored"
 
-@blueprint.record_once
-def prepare(state: object) -> None:
-    app: Flask = state.app  # type: ignore[attr-defined]
-    # Two lanes: while Postgres works on one set, Python prepares the next.
-    app.extensions["webhooks"] = Door(GroupCommit(store, most=200, lanes=2))
+    def store(self, posts: Sequence[Post]) -> list[Exception | None]:
+        """Store a set of POSTs in one transaction, or each by itself where the set is refused."""
+        # A context, and so a session, of its own: the leader may be anybody's request or none.
+        with self.app.app_context():
+            try:
+                retrying(lambda: _receive_together(posts))
+                return [None] * len(posts)
+            except Exception as error:
+                if is_connection_lost(error):
+                    raise
+                log.warning("webhook_set_refused", posts=len(posts), error=type(error).__name__)
+            return retrying(lambda: _receive_apart(posts))
 
-
-@blueprint.get("/meta")
-@public
-def verify_meta() -> ResponseReturnValue:
-    """Meta's handshake: the challenge comes back as plain text, if the token is one of ours."""
-    token = request.args.get("hub.verify_token", "").encode()
-    challenge = request.args.get("hub.challenge", "")
-    known = [*_config().meta_verify_tokens, *list_verify_tokens(keys=_config().encryption_keys)]
-    # Every token is compared, so that the time tells nothing.
-    matches = [hmac.compare_digest(token, candidate.encode()) for candidate in known if candidate]
-    if request.args.get("hub.mode") != "subscribe" or not any(matches):
-        _log_refusal("verify_token_refused")
-        return _plain("refused", 403)
-    return _plain(challenge[:MOST_CHALLENGE], 200)
-
-
-@blueprint.post("/meta")
-@public
-def receive_meta() -> ResponseReturnValue:
-    """Events of Meta. 200: stored for good. 503: come again. Anything else: not stored."""
-    if (request.content_length or 0) > MOST_BYTES:
-        return _plain("too large", 413)
-    raw = request.get_data(cache=False)
-    door: Door = current_app.extensions["webhooks"]
-    try:
-        secrets = _secrets(door)
-        secret = verify_signature(raw, _signature(), secrets.every)
-        if secret is None and secrets.every:
+    def find_secret(self, raw: bytes, signature: str | None) -> tuple[AppSecrets, str | None]:
+        """The app secrets in force, and the one that signs these bytes."""
+        secrets = self.read_secrets(no_older_than=SECRETS_SECONDS)
+        secret = verify_signature(raw, signature, secrets.every)
+        if secret is None and signature and secrets.every:
             # The number may have got its secret a moment ago.
-            secrets = _secrets(door, no_older_than=0.1)
-            secret = verify_signature(raw, _signature(), secrets.every)
-    except SQLAlchemyError as error:
-        return _away(error)
-    if not secrets.every:
-        log.error("webhook_without_secret", setting="META_APP_SECRET")
-        return _plain("no app secret is configured", 503)
-    if secret is None:
-        _log_refusal("signature_refused")
-        return _plain("bad signature", 401)
-    try:
-        events = parse(raw)
-    except ValueError as error:
-        log.warning("webhook_not_json", reason=str(error)[:200])
-        return _plain("not JSON", 400)
-    if not all(secrets.admits(secret, event.phone_number_id) for event in events):
-        _log_refusal("signature_of_another_app")
-        return _plain("bad signature", 401)
-    try:
-        door.commits.submit(Post(raw, events))
-    except SQLAlchemyError as error:
-        return _away(error)
-    return _plain("stored", 200)
+            secrets = self.read_secrets(no_older_than=0.1)
+            secret = verify_signature(raw, signature, secrets.every)
+        return secrets, secret
 
+    def read_secrets(self, *, no_older_than: float) -> AppSecrets:
+        """The app secrets, read again when they are older than asked for.
 
-@blueprint.route("/wppconnect/<secret>", methods=["POST"])
-@public
-def receive_wppconnect(secret: str) -> ResponseReturnValue:
-    """The address is reserved: no number here speaks through WPPConnect, so no secret fits."""
-    return _plain("not found", 404)
+        While the database is away the last ones serve; the store answers 503 a moment later.
+        """
+        now = time.monotonic()
+        if self.secrets is not None and now - self.secrets_read_at <= no_older_than:
+            return self.secrets
+        config: Config = self.app.config["CRM"]
+        try:
+            with self.app.app_context():
+                secrets = load_app_secrets(config.meta_app_secrets, keys=config.encryption_keys)
+        except SQLAlchemyError:
+            if self.secrets is None:
+                raise
+            return self.secrets
+        self.secrets, self.secrets_read_at = secrets, now
+        return secrets
 
+    def refuse(self, event: str, address: str) -> Answer:
+        self.log_refusal(event, address)
+        return 401, "bad signature"
 
-def store(posts: Sequence[Post]) -> list[Exception | None]:
-    """Store a set of POSTs in one transaction, or each by itself where the set is refused."""
-    try:
-        retrying(lambda: _receive_together(posts))
-        return [None] * len(posts)
-    except Exception as error:
-        if is_connection_lost(error):
-            raise
-        log.warning("webhook_set_refused", posts=len(posts), error=type(error).__name__)
-    return retrying(lambda: _receive_apart(posts))
+    def log_refusal(self, event: str, address: str) -> None:
+        """Once a minute for each address."""
+        now = time.monotonic()
+        if now - self.refused_at.get(address, -REFUSAL_LOG_SECONDS) < REFUSAL_LOG_SECONDS:
+            return
+        if len(self.refused_at) > 1000:
+            self.refused_at.clear()
+        self.refused_at[address] = now
+        log.warning(event, address=address)
 
 
 def _receive_together(posts: Sequence[Post]) -> None:
@@ -138,51 +155,102 @@ def _receive_apart(posts: Sequence[Post]) -> list[Exception | None]:
         return receive_singly(posts)
 
 
-def _secrets(door: Door, *, no_older_than: float = SECRETS_SECONDS) -> AppSecrets:
-    """The app secrets, read again when they are older than asked for.
+StartResponse = Callable[..., Any]
 
-    While the database is away the last ones serve; the store answers 503 a moment later.
+
+class FastLane:
+    """Answers Meta's deliveries before Flask: three of them come for every message of ours.
+
+    A request through Flask (contexts, cookies, routing, hooks) costs more than storing its message
+    does. What is not plainly a delivery (no Content-Length, another method) goes on to the route
+    below, which does the same.
     """
-    now = time.monotonic()
-    if door.secrets is None or now - door.secrets_read_at > no_older_than:
-        config = _config()
+
+    def __init__(self, door: Door, inner: Callable[..., Iterable[bytes]]) -> None:
+        self.door = door
+        self.inner = inner
+
+    def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        if environ["PATH_INFO"] != META_PATH or environ["REQUEST_METHOD"] != "POST":
+            return self.inner(environ, start_response)
+        size = environ.get("CONTENT_LENGTH") or ""
+        if not size.isdecimal():
+            return self.inner(environ, start_response)
         try:
-            door.secrets = load_app_secrets(config.meta_app_secrets, keys=config.encryption_keys)
-            door.secrets_read_at = now
-        except DBAPIError:
-            if door.secrets is None:
-                raise
-        finally:
-            # The set's leader may be another request: nobody waits with a connection in hand.
-            db.session.remove()
-    return door.secrets
+            status, words = self.answer(environ, int(size))
+        except Exception:
+            log.exception("webhook_failed")
+            status, words = 500, "failed"
+        body = words.encode()
+        headers = [
+            ("Content-Type", "text/plain; charset=utf-8"),
+            ("Content-Length", str(len(body))),
+            *HEADERS.items(),
+            ("Cache-Control", "no-store"),
+        ]
+        if status == 503:
+            headers.append(("Retry-After", "5"))
+        elif status == 413:
+            # The body is still on its way; without this the server would read it to its end.
+            headers.append(("Connection", "close"))
+        start_response(f"{status} {REASONS[status]}", headers)
+        return [body]
+
+    def answer(self, environ: dict[str, Any], size: int) -> Answer:
+        if size > MOST_BYTES:
+            return 413, "too large"
+        raw = environ["wsgi.input"].read(size)
+        if len(raw) < size:
+            return 400, "cut short"
+        signature = environ.get("HTTP_X_HUB_SIGNATURE_256")
+        return self.door.take(raw, signature, environ.get("REMOTE_ADDR", ""))
 
 
-def _signature() -> str | None:
-    return request.headers.get("X-Hub-Signature-256")
+@blueprint.record_once
+def open_door(state: BlueprintSetupState) -> None:
+    app: Flask = state.app  # type: ignore[assignment]
+    door = Door(app)
+    app.extensions["webhooks"] = door
+    app.wsgi_app = FastLane(door, app.wsgi_app)  # type: ignore[method-assign]
 
 
-def _config() -> Config:
+@blueprint.get("/meta")
+@public
+def verify_meta() -> ResponseReturnValue:
+    """Meta's handshake: the challenge comes back as plain text, if the token is one of ours."""
     config: Config = current_app.config["CRM"]
-    return config
+    token = request.args.get("hub.verify_token", "").encode()
+    challenge = request.args.get("hub.challenge", "")
+    known = [*config.meta_verify_tokens, *list_verify_tokens(keys=config.encryption_keys)]
+    # Every token is compared, so that the time tells nothing.
+    matches = [hmac.compare_digest(token, candidate.encode()) for candidate in known if candidate]
+    if request.args.get("hub.mode") != "subscribe" or not any(matches):
+        _door().log_refusal("verify_token_refused", request.remote_addr or "")
+        return _plain(403, "refused")
+    return _plain(200, challenge[:MOST_CHALLENGE])
 
 
-def _away(error: Exception) -> ResponseReturnValue:
-    log.error("webhook_not_stored", error=type(error).__name__)
-    return _plain("not stored, come again", 503, {"Retry-After": "5"})
+@blueprint.post("/meta")
+@public
+def receive_meta() -> ResponseReturnValue:
+    """Deliveries that the fast lane leaves to Flask: chunked ones. 413 beyond MOST_BYTES."""
+    raw = request.get_data(cache=False)
+    signature = request.headers.get("X-Hub-Signature-256")
+    return _plain(*_door().take(raw, signature, request.remote_addr or ""))
 
 
-def _plain(words: str, status: int, headers: dict[str, str] | None = None) -> ResponseReturnValue:
-    return words, status, {"Content-Type": "text/plain; charset=utf-8", **(headers or {})}
+@blueprint.post("/wppconnect/<secret>")
+@public
+def receive_wppconnect(secret: str) -> ResponseReturnValue:
+    """The address is reserved: no number here speaks through WPPConnect, so no secret fits."""
+    return _plain(404, "not found")
 
 
-def _log_refusal(event: str) -> None:
-    """Once a minute for each address: somebody who knocks all day must not fill the log."""
-    refused_at = current_app.extensions["webhooks"].refused_at
-    address, now = request.remote_addr or "", time.monotonic()
-    if now - refused_at.get(address, -REFUSALS_PER_ADDRESS_SECONDS) < REFUSALS_PER_ADDRESS_SECONDS:
-        return
-    if len(refused_at) > 1000:
-        refused_at.clear()
-    refused_at[address] = now
-    log.warning(event, address=address)
+def _door() -> Door:
+    door: Door = current_app.extensions["webhooks"]
+    return door
+
+
+def _plain(status: int, words: str) -> ResponseReturnValue:
+    headers = {"Content-Type": "text/plain; charset=utf-8"}
+    return words, status, {**headers, **({"Retry-After": "5"} if status == 503 else {})}

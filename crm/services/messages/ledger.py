@@ -77,17 +77,18 @@ class Post:
         )
 
 
-WRITE = text("""
+# Raw driver SQL, part of the statement that stores the messages (inbound.STORE).
+INSERT = """
     INSERT INTO webhook_events (provider, whatsapp_number_id, body, status, problems, event_count,
                                 unknown_count, processed_at)
     SELECT r.provider, r.number_id, b.body, r.status, r.problems, r.event_count, r.unknown_count,
            CASE WHEN r.status <> 'waiting' THEN clock_timestamp() END
-    FROM jsonb_to_recordset(CAST(:rows AS jsonb))
+    FROM jsonb_to_recordset(%(ledger)s::jsonb)
          AS r(n int, provider text, number_id int, status text, problems jsonb, event_count int,
               unknown_count int)
-    JOIN unnest(CAST(:bodies AS bytea[])) WITH ORDINALITY AS b(body, n) ON b.n = r.n
+    JOIN unnest(%(bodies)s::bytea[]) WITH ORDINALITY AS b(body, n) ON b.n = r.n
     ORDER BY r.n
-""")
+"""
 
 REWRITE = text("""
     UPDATE webhook_events
@@ -98,15 +99,13 @@ REWRITE = text("""
 """)
 
 
-def write_ledger(posts: Sequence[Post]) -> None:
-    """A row for each POST, its body as the bytes that came."""
+def ledger_rows(posts: Sequence[Post]) -> dict[str, Any]:
+    """The parameters of INSERT: a row for each POST, its body as the bytes that came."""
     for post in posts:
         _note_unreadable(post)
     rows = [{"n": n, **_columns(post)} for n, post in enumerate(posts, start=1)]
-    db.session.execute(
-        WRITE, {"rows": json.dumps(rows), "bodies": [memoryview(post.raw) for post in posts]}
-    )
     _log(posts)
+    return {"ledger": json.dumps(rows), "bodies": [memoryview(post.raw) for post in posts]}
 
 
 def rewrite_ledger(post: Post) -> None:

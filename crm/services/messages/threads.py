@@ -138,8 +138,9 @@ OPEN = text(f"""
 def place(entries: list[Entry], threads: dict[Key, Thread]) -> None:
     """Give every entry its thread. None stays where a chat is needed and no campaign takes it.
 
-    `threads` are the open ones that are locked already. The clients' rows are locked, so that nobody else places a message of theirs meanwhile; agents
-    who open or close a chat are held off by the chat's own lock and the unique index.
+    `threads` are the open ones that are locked already. The clients' rows are locked, so that
+    nobody else places a message of theirs meanwhile; agents who open or close a chat are held off
+    by the chat's own lock and the unique index.
     """
     groups: dict[Key, list[Entry]] = {}
     for entry in entries:
