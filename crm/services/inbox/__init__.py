@@ -19,13 +19,12 @@ from crm.services.inbox.rows import (
 from crm.services.inbox.thread import (
     Bubble,
     ChatHead,
-    EventLine,
-    NoteBubble,
     ThreadPage,
     find_bubble,
     load_head,
     load_thread,
 )
+from crm.services.inbox.timeline import EventLine, NoteBubble
 
 __all__ = [
     "Bubble",

@@ -17,6 +17,10 @@ class ClientName:
     phone: str | None
 
 
+def full_name(first: str | None, last: str | None) -> str | None:
+    return " ".join(part for part in (first, last) if part) or None
+
+
 def name_client(
     *,
     client_id: int,
@@ -28,6 +32,6 @@ def name_client(
 ) -> ClientName:
     """The name, else the phone, else `fallback` (a username), else nothing, which the page says."""
     phone = format_phone(phone_number, masked=not phones_visible) if phone_number else None
-    name = " ".join(part for part in (first_name, last_name) if part)
+    name = full_name(first_name, last_name) or ""
     shown = name or phone or (fallback or "")
     return ClientName(shown=shown, initials=initials(name), tint=tint(client_id), phone=phone)

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, Select, String, func, select
+from sqlalchemy.dialects.postgresql import aggregate_order_by, array
 
 from crm.db import db
 from crm.models import Campaign, Chat, ChatStatus, Client, ClientIdentity, ClientTag, LeadStatus
@@ -55,17 +56,7 @@ def load_card(
     chat: Chat, visible: ColumnElement[bool], *, phones_visible: bool = True
 ) -> ClientCard:
     """The card of a chat's client; earlier chats only where `visible` lets them through."""
-    client, identity = (
-        db.session.execute(
-            select(Client, ClientIdentity)
-            .outerjoin(ClientIdentity, ClientIdentity.client_id == Client.id)
-            .where(Client.id == chat.client_id)
-            .order_by(ClientIdentity.last_seen_at.desc().nulls_last())
-            .limit(1)
-        )
-        .one()
-        .tuple()
-    )
+    client, profile_name, username, tags = db.session.execute(_card(chat.client_id)).one()
     return ClientCard(
         client_id=client.id,
         name=name_client(
@@ -73,11 +64,11 @@ def load_card(
             first_name=client.first_name,
             last_name=client.last_name,
             phone_number=client.phone_number,
-            fallback=identity.username if identity else None,
+            fallback=username,
             phones_visible=phones_visible,
         ),
-        profile_name=identity.profile_name if identity else None,
-        username=identity.username if identity else None,
+        profile_name=profile_name,
+        username=username,
         email=client.email,
         company=client.company,
         city=client.city,
@@ -90,15 +81,29 @@ def load_card(
         opted_out=not client.opt_in,
         since=client.created_at,
         total_purchases=client.total_purchases,
-        tags=tuple(_tags(client.id)),
+        tags=tuple(tags),
         bot_answers=tuple(_answers(chat.bot_context)),
         earlier=tuple(_earlier(chat, visible)),
     )
 
 
-def _tags(client_id: int) -> list[str]:
-    query = select(ClientTag.tag).where(ClientTag.client_id == client_id).order_by(ClientTag.tag)
-    return list(db.session.scalars(query))
+def _card(client_id: int) -> Select[*tuple[Any, ...]]:
+    """The client, the identity seen last, and the tags, in one row."""
+    tags = select(func.array_agg(aggregate_order_by(ClientTag.tag, ClientTag.tag))).where(
+        ClientTag.client_id == Client.id
+    )
+    return (
+        select(
+            Client,
+            ClientIdentity.profile_name,
+            ClientIdentity.username,
+            func.coalesce(tags.scalar_subquery(), array([], type_=String)),
+        )
+        .outerjoin(ClientIdentity, ClientIdentity.client_id == Client.id)
+        .where(Client.id == client_id)
+        .order_by(ClientIdentity.last_seen_at.desc().nulls_last())
+        .limit(1)
+    )
 
 
 def _answers(context: dict[str, Any] | None) -> list[tuple[str, str]]:
@@ -128,5 +133,5 @@ def _earlier(chat: Chat, visible: ColumnElement[bool]) -> list[EarlierChat]:
             rating=earlier.satisfaction_rating,
             at=earlier.closed_at or earlier.last_message_at or earlier.created_at,
         )
-        for earlier, campaign in db.session.execute(query).tuples()
+        for earlier, campaign in db.session.execute(query)
     ]

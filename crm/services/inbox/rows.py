@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, case, func, or_, select, tuple_
@@ -15,6 +15,7 @@ from crm.models import Campaign, Chat, ChatStatus, Client, Message, User, Whatsa
 from crm.models.chats import FINAL_STATUSES, ChatPriority
 from crm.models.messages import Direction, MessageStatus, MessageType
 from crm.models.numbers import Provider
+from crm.services.inbox.cursors import read_cursor, write_cursor
 from crm.services.inbox.naming import ClientName, name_client
 from crm.services.inbox.searching import matches
 
@@ -118,14 +119,14 @@ def list_chats(
     """
     filters = filters or Filters()
     query = _rows().where(visible, *_narrowed(tab, user_id=user_id, filters=filters))
-    if place := _read_cursor(cursor):
+    if place := read_cursor(cursor):
         query = query.where(tuple_(_MOMENT, Chat.id) < tuple_(*place))
     found = db.session.execute(
         query.order_by(_MOMENT.desc(), Chat.id.desc()).limit(limit + 1)
     ).all()
     rows = tuple(_row(record, phones_visible=phones_visible) for record in found[:limit])
     more = len(found) > limit
-    return RowPage(rows, _write_cursor(rows[-1]) if more else None)
+    return RowPage(rows, write_cursor(rows[-1].last_at, rows[-1].id) if more else None)
 
 
 def find_row(chat_id: int, *, phones_visible: bool = True) -> ChatRow | None:
@@ -278,19 +279,3 @@ def _preview(record: Any) -> Preview | None:
         is_voice=bool(record.voice),
         status=record.message_status,
     )
-
-
-def _write_cursor(row: ChatRow) -> str:
-    return f"{row.last_at.astimezone(UTC).isoformat()}~{row.id}"
-
-
-def _read_cursor(cursor: str | None) -> tuple[datetime, int] | None:
-    """A cursor that nobody of ours wrote leads to the first page instead of an error."""
-    moment, _, number = (cursor or "").replace(" ", "+").partition("~")
-    try:
-        at, chat_id = datetime.fromisoformat(moment), int(number)
-    except ValueError:
-        return None
-    if at.tzinfo is None or not 0 <= chat_id < 2**31:
-        return None
-    return at, chat_id

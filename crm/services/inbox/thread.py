@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -12,12 +12,14 @@ from sqlalchemy import Select, func, select, tuple_
 from sqlalchemy.orm import aliased
 
 from crm.db import db
-from crm.models import Campaign, Chat, ChatNote, ChatStatus, Client, Message, User, WhatsappNumber
-from crm.models.chats import ActorKind, ChatEvent
+from crm.models import Campaign, Chat, ChatStatus, Client, Message, User, WhatsappNumber
 from crm.models.messages import Direction, MessageStatus, MessageType
 from crm.models.numbers import Provider
-from crm.services.inbox.naming import ClientName, name_client
+from crm.services.inbox import timeline
+from crm.services.inbox.cursors import read_cursor, write_cursor
+from crm.services.inbox.naming import ClientName, full_name, name_client
 from crm.services.inbox.rows import is_window_open, window_of
+from crm.services.inbox.timeline import EventLine, NoteBubble
 
 PAGE = 50
 QUOTE_LENGTH = 200
@@ -66,32 +68,6 @@ class Bubble:
     def is_event(self) -> bool:
         """Shown as a line in the middle, not as somebody's word."""
         return self.kind == MessageType.SYSTEM
-
-
-@dataclass(frozen=True)
-class NoteBubble:
-    """An internal note; never sent."""
-
-    id: int
-    author_name: str
-    text: str
-    at: datetime
-
-
-@dataclass(frozen=True)
-class EventLine:
-    """A move of the chat: opened, assigned, closed, ..."""
-
-    id: int
-    kind: str
-    from_status: ChatStatus | None
-    to_status: ChatStatus | None
-    actor_kind: ActorKind
-    actor_name: str | None
-    agent_name: str | None
-    reason: str | None
-    data: dict[str, Any]
-    at: datetime
 
 
 @dataclass(frozen=True)
@@ -185,7 +161,7 @@ def load_head(chat: Chat, *, phones_visible: bool = True) -> ChatHead:
         campaign_name=record.campaign,
         number_name=record.number,
         agent_id=chat.assigned_agent_id,
-        agent_name=_full_name(record.agent_first, record.agent_last),
+        agent_name=full_name(record.agent_first, record.agent_last),
         offered_agent_id=chat.offered_agent_id,
         unread=chat.unread_count,
         has_window=record.provider == Provider.META,
@@ -201,7 +177,7 @@ def load_head(chat: Chat, *, phones_visible: bool = True) -> ChatHead:
 def load_thread(chat: Chat, *, before: str | None = None, limit: int = PAGE) -> ThreadPage:
     """The last `limit` messages before the cursor, with the notes and events of their time."""
     query = _messages().where(Message.chat_id == chat.id, Message.message_type != _REACTIONS)
-    place = _read_cursor(before)
+    place = read_cursor(before)
     if place:
         query = query.where(tuple_(Message.position, Message.id) < tuple_(*place))
     newest_first = query.order_by(Message.position.desc(), Message.id.desc()).limit(limit + 1)
@@ -213,12 +189,11 @@ def load_thread(chat: Chat, *, before: str | None = None, limit: int = PAGE) -> 
     until = place[0] if place else None
     items: list[Bubble | NoteBubble | EventLine] = [
         *bubbles,
-        *_notes(chat.id, since=since, until=until),
-        *_events(chat.id, since=since, until=until),
+        *timeline.read_timeline(chat.id, since=since, until=until),
     ]
     # Sorted is stable: what happened in the same moment stays message, note, event.
     items.sort(key=lambda item: item.at)
-    older = f"{bubbles[0].at.astimezone(UTC).isoformat()}~{bubbles[0].id}" if more else None
+    older = write_cursor(bubbles[0].at, bubbles[0].id) if more else None
     unread_from = None if place else _first_unread(bubbles, chat.unread_count)
     return ThreadPage(tuple(items), older, unread_from, chat.unread_count)
 
@@ -253,7 +228,7 @@ def _bubble(record: Any, around: _Around) -> Bubble:
         outbound=outbound,
         author=_author(message, meta),
         author_id=message.user_id,
-        author_name=_full_name(record.author_first, record.author_last),
+        author_name=full_name(record.author_first, record.author_last),
         kind=message.message_type,
         text=message.content,
         meta=meta,
@@ -321,96 +296,9 @@ def _quote(record: Any) -> Quote:
     )
 
 
-def _notes(chat_id: int, *, since: datetime | None, until: datetime | None) -> list[NoteBubble]:
-    query = (
-        select(ChatNote, User.first_name, User.last_name)
-        .join(User, User.id == ChatNote.user_id)
-        .where(ChatNote.chat_id == chat_id, ChatNote.deleted_at.is_(None))
-        .order_by(ChatNote.created_at, ChatNote.id)
-    )
-    if since:
-        query = query.where(ChatNote.created_at >= since)
-    if until:
-        query = query.where(ChatNote.created_at < until)
-    return [
-        NoteBubble(
-            id=record.ChatNote.id,
-            author_name=_full_name(record.first_name, record.last_name) or "",
-            text=record.ChatNote.content,
-            at=record.ChatNote.created_at,
-        )
-        for record in db.session.execute(query)
-    ]
-
-
-# What the reader of a thread wants to see; the panel's story shows the rest.
-SHOWN_EVENTS = (
-    "queued",
-    "assigned",
-    "offered",
-    "closed",
-    "reopened",
-    "abandoned",
-)
-
-
-def _events(chat_id: int, *, since: datetime | None, until: datetime | None) -> list[EventLine]:
-    subject = aliased(User)
-    query = (
-        select(
-            ChatEvent,
-            User.first_name.label("actor_first"),
-            User.last_name.label("actor_last"),
-            subject.first_name.label("agent_first"),
-            subject.last_name.label("agent_last"),
-        )
-        .outerjoin(User, User.id == ChatEvent.actor_user_id)
-        .outerjoin(subject, subject.id == ChatEvent.data["agent"].as_integer())
-        .where(ChatEvent.chat_id == chat_id, ChatEvent.kind.in_(SHOWN_EVENTS))
-        .order_by(ChatEvent.id)
-    )
-    if since:
-        query = query.where(ChatEvent.created_at >= since)
-    if until:
-        query = query.where(ChatEvent.created_at < until)
-    return [_event(record) for record in db.session.execute(query)]
-
-
-def _event(record: Any) -> EventLine:
-    event: ChatEvent = record.ChatEvent
-    return EventLine(
-        id=event.id,
-        kind=event.kind,
-        from_status=event.from_status,
-        to_status=event.to_status,
-        actor_kind=event.actor_kind,
-        actor_name=_full_name(record.actor_first, record.actor_last),
-        agent_name=_full_name(record.agent_first, record.agent_last),
-        reason=event.reason,
-        data=event.data or {},
-        at=event.created_at,
-    )
-
-
 def _first_unread(bubbles: list[Bubble], unread: int) -> int | None:
     """The chat counts its unread messages: the last so many of the customer's are the ones."""
     inbound = [bubble for bubble in bubbles if not bubble.outbound and not bubble.is_event]
     if not unread or not inbound:
         return None
     return inbound[-min(unread, len(inbound))].id
-
-
-def _full_name(first: str | None, last: str | None) -> str | None:
-    return " ".join(part for part in (first, last) if part) or None
-
-
-def _read_cursor(cursor: str | None) -> tuple[datetime, int] | None:
-    """A cursor that nobody of ours wrote leads to the newest page instead of an error."""
-    moment, _, number = (cursor or "").replace(" ", "+").partition("~")
-    try:
-        at, message_id = datetime.fromisoformat(moment), int(number)
-    except ValueError:
-        return None
-    if at.tzinfo is None or not 0 <= message_id < 2**63:
-        return None
-    return at, message_id
