@@ -54,7 +54,9 @@ def check_receipt(body: Body) -> str:
     if unknown:
         raise invalid_parameter(f'Unexpected key "{min(unknown)}" on param "root".')
     typing = body.get("typing_indicator")
-    if "typing_indicator" in body and (not isinstance(typing, dict) or typing.get("type") != "text"):
+    if "typing_indicator" in body and (
+        not isinstance(typing, dict) or typing.get("type") != "text"
+    ):
         raise invalid_parameter("Param typing_indicator['type'] must be one of {TEXT}.")
     return str(body["message_id"])
 

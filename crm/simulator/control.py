@@ -174,7 +174,10 @@ def say() -> Response:
         kind=kind,
         content=content,
         context=sim.customers.quote(number_id, quote) if quote else body.get("context"),
-        extra={key: body[key] for key in ("errors", "referral") if key in body},
+        extra={
+            **samples.further(str(body.get("sample") or "")),
+            **{key: body[key] for key in ("errors", "referral") if key in body},
+        },
         at=float(at) if isinstance(at, int | float) else None,
     )
     return jsonify(message)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from crm.simulator.customers import CustomerError
+from crm.simulator.errors import status_error
 from crm.simulator.media import LARGEST, MediaStore
 from crm.simulator.world import Row
 
@@ -54,6 +55,11 @@ def content(media: MediaStore, name: str) -> tuple[str, Any]:
     kind, file, mime_type, more = FILES[name]
     row = media.keep((FOLDER / file).read_bytes(), mime_type, origin="received", filename=file)
     return kind, {**_media(row), **more}
+
+
+def further(name: str) -> Row:
+    """What else the webhook carries: an unsupported message says so in `errors`."""
+    return {"errors": [status_error(131051)]} if name == "unsupported" else {}
 
 
 def file_content(media: MediaStore, file: Any) -> tuple[str, Any]:
