@@ -196,7 +196,8 @@ def secret_key(env: Mapping[str, str]) -> str:
 def encryption_keys(env: Mapping[str, str]) -> tuple[str, ...]:
     """Fernet keys, newest first; the first encrypts, all decrypt (rotation)."""
     name = "CRM_ENCRYPTION_KEYS"
-    example = "$(python -c 'from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())')"
+    command = "from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())"
+    example = f"$(python -c '{command}')"
     required(env, name, example)
     keys = comma_list(env, name)
     for position, key in enumerate(keys, start=1):

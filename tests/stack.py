@@ -64,7 +64,7 @@ class RunningStack:
 def running_stack(
     database_url: str, redis_url: str, folder: Path, **environment: str
 ) -> Iterator[RunningStack]:
-    """Start the product on a fresh database of this Postgres, wait for the login, stop it at the end."""
+    """Start the product on a fresh database of this Postgres; stop it at the end."""
     database = f"stack_{uuid.uuid4().hex[:12]}"
     run_sql(database_url, f'CREATE DATABASE "{database}"')
     port = free_port()

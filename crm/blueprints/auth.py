@@ -18,6 +18,7 @@ from flask import (
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from flask_login import current_user
+from werkzeug.wrappers import Response as BaseResponse
 
 from crm.config import Config
 from crm.db import atomic
@@ -125,7 +126,7 @@ def logout() -> ResponseReturnValue:
     return response
 
 
-def set_session_cookie(response: Response, token: str) -> None:
+def set_session_cookie(response: BaseResponse, token: str) -> None:
     config = settings()
     response.set_cookie(
         config.session_cookie_name,

@@ -1,9 +1,9 @@
 """Every error becomes a page, a fragment or JSON that says what to do; never a stack trace."""
 
-from typing import Any
+from collections.abc import Mapping
 
 import structlog
-from flask import Flask, render_template, request
+from flask import Flask, current_app, g, make_response, render_template, request
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from flask_wtf.csrf import CSRFError
@@ -44,12 +44,18 @@ def http_error(error: HTTPException) -> ResponseReturnValue:
 def database_away(error: Exception) -> ResponseReturnValue:
     """The database does not answer, or all connections are taken: 503, so that callers retry."""
     log.error("database_away", path=request.path, error=type(error).__name__)
-    return answer(503, None)
+    return unforeseen_answer(503)
 
 
 def unforeseen(error: Exception) -> ResponseReturnValue:
     log.exception("unforeseen_error", path=request.path, method=request.method)
-    return answer(500, None)
+    return unforeseen_answer(500)
+
+
+def unforeseen_answer(status: int) -> ResponseReturnValue:
+    """The page without the person: asking who it is may be what failed, and would fail again."""
+    g._login_user = current_app.login_manager.anonymous_user()  # type: ignore[attr-defined]
+    return answer(status, None)
 
 
 def answer(
@@ -57,13 +63,16 @@ def answer(
     message: str | None,
     *,
     code: str | None = None,
-    headers: dict[str, Any] | None = None,
+    headers: Mapping[str, str] | None = None,
 ) -> ResponseReturnValue:
     """The error as what the caller reads: a fragment for htmx, JSON for machines, else a page."""
     # The session may hold a broken transaction; the error page asks for nothing it could spoil.
     db.session.rollback()
-    kept = {name: headers[name] for name in ("Allow", "Retry-After") if name in (headers or {})}
+    given = headers or {}
+    kept = {name: str(given[name]) for name in ("Allow", "Retry-After") if name in given}
     if request.path.startswith("/webhooks/"):
-        return {"error": code or str(status), "message": message or ""}, status, kept
+        body = {"error": code or str(status), "message": message or ""}
+        return make_response(body, status, kept)
     template = "errors/_fragment.html" if htmx else "errors/page.html"
-    return render_template(template, status=status, message=message), status, kept
+    page = render_template(template, status=status, message=message)
+    return make_response(page, status, kept)

@@ -23,8 +23,7 @@ PASSWORD_HASH = hash_password(PASSWORD)
 @pytest.fixture
 def laura(app: Flask) -> User:
     with atomic():
-        user = factories.make_user(role="agent", email=EMAIL, password_hash=PASSWORD_HASH)
-    return user
+        return factories.make_user(role="agent", email=EMAIL, password_hash=PASSWORD_HASH)
 
 
 def csrf_of(client: FlaskClient, path: str = "/login") -> str:
@@ -205,5 +204,10 @@ def test_the_way_back_never_leads_to_another_site(app: Flask, evil: str) -> None
 
 
 def test_broken_input_is_an_answer_not_a_crash(client: FlaskClient, laura: User) -> None:
-    for email, password in (("", ""), ("x" * 300, "y"), ("a\x00b@example.com", "z\x00"), ("ñ", "ñ")):
+    for email, password in (
+        ("", ""),
+        ("x" * 300, "y"),
+        ("a\x00b@example.com", "z\x00"),
+        ("ñ", "ñ"),
+    ):
         assert sign_in(client, email=email, password=password).status_code == 422

@@ -43,7 +43,10 @@ def test_lists_single_chats_and_live_events_follow_one_rule(app: Flask, role: st
     ):
         chats.append(
             factories.make_chat(
-                campaign=campaign, number=number, status=status, assigned_agent_id=owner and owner.id
+                campaign=campaign,
+                number=number,
+                status=status,
+                assigned_agent_id=owner and owner.id,
             )
         )
     chats.append(
