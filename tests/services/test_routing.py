@@ -242,6 +242,24 @@ def test_an_agent_of_two_campaigns_serves_the_higher_first(desk: Desk):
     assert owner_of(here) is None
 
 
+def test_a_place_goes_to_the_highest_campaign_even_round_two_corners(desk: Desk):
+    """An event in one campaign frees nobody for a lower one while a higher one waits."""
+    first = desk.add_agent(agent_status=AgentStatus.BUSY)
+    shared = desk.add_agent(limit=1)
+    with atomic():
+        middle, highest = make_campaign(priority=1), make_campaign(priority=10)
+        link_agent(middle, first)
+        link_agent(middle, shared)
+        link_agent(highest, shared)
+        db.session.delete(shared.campaign_links[0])  # not in the desk's own campaign
+    desk.add_waiting()
+    lower = desk.add_waiting(campaign=middle, ago=600)
+    higher = desk.add_waiting(campaign=highest)
+    drain(desk)
+    assert owner_of(higher) == shared.id
+    assert owner_of(lower) is None
+
+
 def test_a_newcomer_does_not_overtake_those_who_wait(desk: Desk):
     waiting = desk.add_waiting(ago=60)
     agent = desk.add_agent(limit=1)

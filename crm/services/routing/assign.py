@@ -1,11 +1,11 @@
-"""Chats meet agents: every automatic assignment is made here, under one lock, in one order.
+"""Chats meet agents: every automatic assignment is made here, under locks, in the line's order.
 
-All assignments of the installation take turns on an advisory lock. So two routers never count the
-same free place, rounds stay rounds, and the order of the line holds whatever rings at the same
-time. The road not taken is a lock per agent with a second try: it lets two routers give the same
-agent two turns, and the one that loses would have to let go of locks that it needs.
-The order of locks is: client, chat, this one, queue, user. Below it, chats are taken with
-SKIP LOCKED, so that whoever holds it never waits for a chat.
+A pass first locks every available agent of the campaigns concerned, in order of id, and only then
+counts their places and looks at the line. So two passes that could give work to the same person
+take turns: none counts the same free place, rounds stay rounds, and the order of the line holds
+whatever rings at the same time. The road not taken is to lock only the chosen agent and try again
+if they have filled up: two routers then read the same rotation and give one agent two turns.
+Chats are taken with SKIP LOCKED, so that whoever holds the agents never waits for a chat.
 """
 
 from __future__ import annotations
@@ -38,8 +38,6 @@ from crm.services.routing.floor import (
 )
 from crm.services.routing.strategies import Choice, Snapshot, choose_agent
 
-# Any constant of our own; the lock lives as long as the transaction.
-ROUTING_LOCK = 0x43484152
 # Assignments in one transaction: enough to share the price of the snapshot, few enough that a
 # status switch, which waits for the agents' rows, does not feel it.
 BATCH = 50
@@ -100,9 +98,7 @@ def _drain(campaign_ids: Collection[int], *, limit: int) -> Drained:
     drained = Drained()
     if not _anybody_waits(campaign_ids):
         return drained
-    db.session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": ROUTING_LOCK})
-    scope = campaigns_sharing_agents(campaign_ids)
-    floor = read_floor(scope, lock=True)
+    floor = read_floor(campaigns_sharing_agents(campaign_ids), lock=True)
     tried: set[int] = set()
     turns: dict[tuple[int, int], datetime] = {}
     while len(drained.assigned) < limit and (serving := floor.serving()):
@@ -262,7 +258,7 @@ def _read_previous_agents(floor: Floor, chats: Collection[Chat]) -> dict[int, in
 
 
 def _remember_turns(turns: dict[tuple[int, int], datetime]) -> None:
-    """The rotation's memory, in one statement; nobody but us, under the lock, writes it."""
+    """The rotation's memory, in one statement; only a pass that holds these agents writes it."""
     if not turns:
         return
     db.session.execute(

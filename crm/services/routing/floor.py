@@ -10,8 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, func, select, union_all
-from sqlalchemy.orm import aliased
+from sqlalchemy import Row, func, select, text, union_all
 
 from crm.db import database_now, db
 from crm.models import (
@@ -80,16 +79,24 @@ class Floor:
 
 
 def campaigns_sharing_agents(campaign_ids: Iterable[int]) -> set[int]:
-    """These campaigns and all whose agents also serve them: one place is free for all of them."""
-    here, there = aliased(CampaignAgent), aliased(CampaignAgent)
-    wanted = set(campaign_ids)
-    shared = db.session.scalars(
-        select(there.campaign_id)
-        .join(here, here.user_id == there.user_id)
-        .where(here.campaign_id.in_(wanted), here.is_active.is_(True), there.is_active.is_(True))
-        .distinct()
+    """These campaigns and all that hang together with them by shared agents, however far.
+
+    A free place is free for all of an agent's campaigns, and the highest of them comes first.
+    """
+    return set(
+        db.session.scalars(
+            text("""
+                WITH RECURSIVE scope(id) AS (
+                    SELECT unnest(CAST(:campaign_ids AS int[]))
+                    UNION
+                    SELECT there.campaign_id FROM scope
+                      JOIN campaign_agents here ON here.campaign_id = scope.id AND here.is_active
+                      JOIN campaign_agents there ON there.user_id = here.user_id AND there.is_active
+                ) SELECT id FROM scope
+            """),
+            {"campaign_ids": sorted(set(campaign_ids))},
+        )
     )
-    return wanted | set(shared)
 
 
 def campaigns_of(user_id: int) -> set[int]:
