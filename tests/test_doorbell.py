@@ -1,14 +1,13 @@
 """A ring says "now"; it is coalesced, waits for the commit, and never fails its caller."""
 
 import pytest
-import redis
 from flask import Flask
 from rq import Queue
 from rq.serializers import JSONSerializer
 
 from crm import doorbell
 from crm.db import atomic
-from crm.extensions import redis_client
+from crm.extensions import RedisClient, redis_client
 
 
 def waiting(queue: str) -> list[tuple[str, tuple]]:
@@ -63,8 +62,9 @@ def test_a_job_clears_its_ring_before_it_works(app: Flask) -> None:
 def test_with_redis_away_a_ring_is_lost_quietly(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    dead = redis.Redis(host="127.0.0.1", port=9, socket_connect_timeout=0.2)
-    monkeypatch.setattr(redis_client, "_client", dead)
+    dead = RedisClient()
+    dead.bind("redis://127.0.0.1:9")
+    monkeypatch.setattr(redis_client, "_client", dead.client)
     assert not doorbell.ring("messages.deliver", 7)
     doorbell.clear_ring("messages.deliver", 7)
 
