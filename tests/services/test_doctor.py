@@ -1,0 +1,99 @@
+"""The doctor finds what is wrong and says what to do, in one line each."""
+
+from dataclasses import replace
+
+from cryptography.fernet import Fernet
+from flask import Flask
+from sqlalchemy import text
+
+from crm.config import Config
+from crm.db import atomic, db
+from crm.lib.crypto import encrypt
+from crm.models import NumberStatus, WhatsappNumber
+from crm.services.doctor import Finding, examine
+from tests import factories
+from tests.cast import make_cast
+
+
+def findings(app: Flask, **changes: object) -> dict[str, Finding]:
+    config: Config = app.config["CRM"]
+    return {finding.subject: finding for finding in examine(replace(config, **changes))}  # type: ignore[arg-type]
+
+
+def test_a_healthy_installation_has_nothing_to_say(app: Flask) -> None:
+    with atomic():
+        make_cast()
+    assert [finding for finding in findings(app).values() if not finding.fine] == []
+
+
+def test_missing_meta_secrets_are_named_with_what_they_cost(app: Flask) -> None:
+    found = findings(app, meta_app_secrets=(), meta_verify_tokens=())
+    assert not found["META_APP_SECRET"].fine
+    assert "503" in found["META_APP_SECRET"].words
+    assert not found["META_VERIFY_TOKEN"].fine
+
+
+def test_a_database_behind_its_code_is_told_to_upgrade(app: Flask) -> None:
+    newest = db.session.scalar(text("SELECT version_num FROM alembic_version"))
+    try:
+        db.session.execute(text("UPDATE alembic_version SET version_num = '0001_schema'"))
+        found = findings(app)["Migrations"]
+    finally:
+        db.session.rollback()
+    assert not found.fine
+    assert "db upgrade" in found.words
+    assert newest in found.words
+
+
+def test_a_secret_whose_key_is_gone_names_its_number(app: Flask) -> None:
+    with atomic():
+        number = factories.make_number()
+        number.meta_access_token = encrypt("token", [Fernet.generate_key().decode()])
+    found = findings(app)["CRM_ENCRYPTION_KEYS"]
+    assert not found.fine
+    assert number.phone_number in found.words
+
+
+def test_an_active_number_without_a_campaign_is_named(app: Flask) -> None:
+    with atomic():
+        db.session.add(
+            WhatsappNumber(
+                phone_number="+576015550199", provider="meta", status=NumberStatus.ACTIVE
+            )
+        )
+    found = findings(app)["Numbers"]
+    assert not found.fine
+    assert "+576015550199" in found.words
+
+
+def test_a_message_that_should_have_left_long_ago_points_at_worker_and_clock(app: Flask) -> None:
+    with atomic():
+        cast = make_cast()
+        chat = factories.make_chat(campaign=cast.sales, number=cast.number)
+        message = factories.make_message(chat, direction="outbound")
+        db.session.execute(
+            text(
+                "INSERT INTO message_queue (message_id, chat_id, whatsapp_number_id, scheduled_at) "
+                "VALUES (:message, :chat, :number, now() - interval '5 minutes')"
+            ),
+            {"message": message.id, "chat": chat.id, "number": cast.number.id},
+        )
+    found = findings(app)["Delivery"]
+    assert not found.fine
+    assert "clock" in found.words
+
+
+def test_a_database_that_does_not_answer_is_one_finding_not_a_crash(app: Flask) -> None:
+    with db.engine.connect() as other:
+        other.exec_driver_sql("BEGIN")
+        other.exec_driver_sql("LOCK TABLE whatsapp_numbers IN ACCESS EXCLUSIVE MODE")
+        db.session.execute(text("SET lock_timeout = '100ms'"))
+        found = findings(app)
+        other.exec_driver_sql("ROLLBACK")
+    assert not found["Postgres"].fine
+
+
+def test_the_command_ends_with_one_when_something_is_wrong(app: Flask) -> None:
+    result = app.test_cli_runner().invoke(args=["doctor"])
+    assert "META_APP_SECRET" in result.output
+    assert result.exit_code == (1 if "BAD" in result.output else 0)
