@@ -9,13 +9,25 @@ same rule, and a test holds them against each other.
 from __future__ import annotations
 
 import functools
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from flask import current_app, g
 from flask_login import current_user
-from sqlalchemy import ColumnElement, and_, false, or_, select, true
+from sqlalchemy import (
+    ColumnElement,
+    String,
+    and_,
+    cast,
+    false,
+    literal,
+    or_,
+    select,
+    true,
+    union_all,
+)
 
 from crm.db import db
 from crm.errors import Forbidden, NotFound
@@ -147,32 +159,32 @@ class Scope:
 
 
 def scope_of(user: User) -> Scope:
-    """Read a user's rights: the role's permissions, more by grant, less by denial (denial wins)."""
+    """Read a user's rights: the role's permissions, more by grant, less by denial (denial wins).
+
+    One query for everything: every request and every socket asks it first.
+    """
+    role = select(literal("role"), Role.name).where(Role.id == user.role_id)
     from_role = (
-        select(Permission.name)
+        select(literal("held"), Permission.name)
         .join(RolePermission, RolePermission.permission_id == Permission.id)
-        .join(Role, Role.id == RolePermission.role_id)
         .where(RolePermission.role_id == user.role_id, Permission.is_active.is_(True))
     )
-    names = set(db.session.scalars(from_role))
-    extras = db.session.execute(
-        select(Permission.name, Extra.type)
+    extras = (
+        select(cast(Extra.type, String), Permission.name)
         .join(Permission, Permission.id == Extra.permission_id)
         .where(Extra.user_id == user.id, Permission.is_active.is_(True))
-    ).all()
-    names |= {name for name, kind in extras if kind == "grant"}
-    names -= {name for name, kind in extras if kind == "revoke"}
-    campaigns = db.session.scalars(
-        select(CampaignAgent.campaign_id).where(
-            CampaignAgent.user_id == user.id, CampaignAgent.is_active.is_(True)
-        )
     )
-    role = db.session.scalars(select(Role.name).where(Role.id == user.role_id)).one()
+    campaigns = select(literal("campaign"), cast(CampaignAgent.campaign_id, String)).where(
+        CampaignAgent.user_id == user.id, CampaignAgent.is_active.is_(True)
+    )
+    found: dict[str, set[str]] = defaultdict(set)
+    for kind, value in db.session.execute(union_all(role, from_role, extras, campaigns)):
+        found[kind].add(value)
     return Scope(
         user_id=user.id,
-        role=role,
-        permissions=frozenset(names),
-        campaign_ids=frozenset(campaigns),
+        role=found["role"].pop(),
+        permissions=frozenset((found["held"] | found["grant"]) - found["revoke"]),
+        campaign_ids=frozenset(map(int, found["campaign"])),
     )
 
 

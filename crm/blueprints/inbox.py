@@ -237,11 +237,16 @@ def _refuse(found: Chat, error: str, text: str | None) -> ResponseReturnValue:
 
 
 def _chat_values(found: Chat, scope: Scope) -> dict[str, Any]:
-    visible = visible_chats(scope)
     phones_visible = scope.can("clients.view_phone")
-    return _composer_values(found, scope) | {
+    head, card = inbox.load_head_and_card(
+        found, visible_chats(scope), phones_visible=phones_visible
+    )
+    return {
+        "head": head,
+        "card": card,
+        "may": rights_in(found, scope),
+        "client_key": uuid.uuid4(),
         "thread": inbox.load_thread(found),
-        "card": inbox.load_card(found, visible, phones_visible=phones_visible),
         "list_url": "/inbox?" + _list_query(),
         "pane": None,
     }

@@ -5,7 +5,7 @@ draft) and no lazy attribute, so that the page and the live hub render the same 
 with no query behind.
 """
 
-from crm.services.inbox.panel import ClientCard, load_card
+from crm.services.inbox.head import ChatHead, ClientCard, load_head, load_head_and_card
 from crm.services.inbox.rows import (
     ChatRow,
     Counts,
@@ -18,10 +18,8 @@ from crm.services.inbox.rows import (
 )
 from crm.services.inbox.thread import (
     Bubble,
-    ChatHead,
     ThreadPage,
     find_bubble,
-    load_head,
     load_thread,
 )
 from crm.services.inbox.timeline import EventLine, NoteBubble
@@ -42,7 +40,7 @@ __all__ = [
     "find_bubble",
     "find_row",
     "list_chats",
-    "load_card",
     "load_head",
+    "load_head_and_card",
     "load_thread",
 ]

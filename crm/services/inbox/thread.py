@@ -1,4 +1,4 @@
-"""A conversation: its head, and its messages, notes and events a page at a time."""
+"""A conversation: its messages, notes and events a page at a time."""
 
 from __future__ import annotations
 
@@ -8,17 +8,14 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, func, select, tuple_
-from sqlalchemy.orm import aliased
+from sqlalchemy import Select, select, tuple_
 
 from crm.db import db
-from crm.models import Campaign, Chat, ChatStatus, Client, Message, User, WhatsappNumber
+from crm.models import Chat, Message, User
 from crm.models.messages import Direction, MessageStatus, MessageType
-from crm.models.numbers import Provider
 from crm.services.inbox import timeline
 from crm.services.inbox.cursors import read_cursor, write_cursor
-from crm.services.inbox.naming import ClientName, full_name, name_client
-from crm.services.inbox.rows import is_window_open, window_of
+from crm.services.inbox.naming import full_name
 from crm.services.inbox.timeline import EventLine, NoteBubble
 
 PAGE = 50
@@ -80,98 +77,12 @@ class ThreadPage:
     unread: int
 
 
-@dataclass(frozen=True)
-class ChatHead:
-    """What stands above and below the thread."""
-
-    id: int
-    case_number: str
-    client_id: int
-    client: ClientName
-    status: ChatStatus
-    campaign_id: int
-    campaign_name: str
-    number_name: str
-    agent_id: int | None
-    agent_name: str | None
-    offered_agent_id: int | None
-    unread: int
-    has_window: bool
-    window_ends_at: datetime | None
-    window_open: bool
-    window_seconds_left: int
-    is_blocked: bool
-    opted_out: bool
-    version: int
-
-    @property
-    def is_open(self) -> bool:
-        return self.status.is_open
-
-
 @dataclass
 class _Around:
     """What other rows say about a page of messages: their quotes and their reactions."""
 
     quotes: dict[str, Quote] = field(default_factory=dict)
     reactions: dict[str, dict[str, str]] = field(default_factory=dict)
-
-
-_Agent = aliased(User)
-
-
-def load_head(chat: Chat, *, phones_visible: bool = True) -> ChatHead:
-    """The chat's client, campaign, number and agent in one query."""
-    record = db.session.execute(
-        select(
-            func.now().label("now"),
-            Client.first_name,
-            Client.last_name,
-            Client.phone_number,
-            Client.is_blocked,
-            Client.opt_in,
-            Campaign.name.label("campaign"),
-            func.coalesce(WhatsappNumber.display_name, WhatsappNumber.phone_number).label("number"),
-            WhatsappNumber.provider,
-            _Agent.first_name.label("agent_first"),
-            _Agent.last_name.label("agent_last"),
-        )
-        .select_from(Chat)
-        .join(Client, Client.id == Chat.client_id)
-        .join(Campaign, Campaign.id == Chat.campaign_id)
-        .join(WhatsappNumber, WhatsappNumber.id == Chat.whatsapp_number_id)
-        .outerjoin(_Agent, _Agent.id == Chat.assigned_agent_id)
-        .where(Chat.id == chat.id)
-    ).one()
-    ends_at = window_of(chat, record.provider)
-    left = (ends_at - record.now).total_seconds() if ends_at else 0
-    return ChatHead(
-        id=chat.id,
-        case_number=chat.case_number,
-        client_id=chat.client_id,
-        client=name_client(
-            client_id=chat.client_id,
-            first_name=record.first_name,
-            last_name=record.last_name,
-            phone_number=record.phone_number,
-            phones_visible=phones_visible,
-        ),
-        status=chat.status,
-        campaign_id=chat.campaign_id,
-        campaign_name=record.campaign,
-        number_name=record.number,
-        agent_id=chat.assigned_agent_id,
-        agent_name=full_name(record.agent_first, record.agent_last),
-        offered_agent_id=chat.offered_agent_id,
-        unread=chat.unread_count,
-        has_window=record.provider == Provider.META,
-        window_ends_at=ends_at,
-        window_open=is_window_open(chat, record.provider, record.now),
-        window_seconds_left=max(0, int(left)),
-        is_blocked=record.is_blocked,
-        opted_out=not record.opt_in,
-        version=chat.version,
-    )
 
 
 def load_thread(chat: Chat, *, before: str | None = None, limit: int = PAGE) -> ThreadPage:
