@@ -12,6 +12,7 @@ from flask import Flask
 from whitenoise import WhiteNoise
 
 from crm.blueprints.headers import secure_static
+from crm.blueprints.shipping import ship
 
 STATIC = Path(__file__).parent.parent / "static"
 
@@ -38,5 +39,7 @@ def serve(app: Flask) -> None:
         immutable_file_test=lambda path, url: True,
         add_headers_function=secure_static,
     )
-    whitenoise.add_files(str(STATIC), prefix=versioned_path().strip("/") + "/")
+    folder = app.config["CRM"].data_dir.resolve() / "static"
+    shipped = ship(STATIC, into=folder, version=version())
+    whitenoise.add_files(str(shipped), prefix=versioned_path().strip("/") + "/")
     app.wsgi_app = whitenoise  # type: ignore[method-assign]
