@@ -100,7 +100,7 @@ class _Timed:
     """Mixed into urllib3's connections: notes what went out, and bounds each send."""
 
     sock: Any
-    response_class = staticmethod(_response)
+    response_class: Any = staticmethod(_response)
 
     def send(self, data: Any) -> None:
         call: _Call = _current.call
