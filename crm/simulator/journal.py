@@ -14,6 +14,9 @@ from typing import Any
 import gevent
 from gevent.event import Event
 
+# Made once: json.dumps with options builds an encoder for every call.
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
 
 class Log:
     """An append-only JSONL file."""
@@ -27,10 +30,7 @@ class Log:
 
     def append(self, row: dict[str, Any]) -> None:
         """Write one line; it survives the death of this process."""
-        line = json.dumps(row, ensure_ascii=False, separators=(",", ":")).encode(
-            "utf-8", "surrogatepass"
-        )
-        line += b"\n"
+        line = _encode(row).encode("utf-8", "surrogatepass") + b"\n"
         os.write(self._fd, line)
         self.size += len(line)
 

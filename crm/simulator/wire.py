@@ -7,6 +7,8 @@ import json
 import secrets
 from typing import Any
 
+_encode = json.JSONEncoder(ensure_ascii=True, separators=(",", ":")).encode
+
 
 def meta_json(value: Any) -> bytes:
     r"""JSON as Meta sends it: ASCII only (`\u00e9`) and with `\/`.
@@ -14,8 +16,7 @@ def meta_json(value: Any) -> bytes:
     The signature covers these bytes; a receiver that re-serialises before checking fails here,
     as it would with Meta.
     """
-    text = json.dumps(value, ensure_ascii=True, separators=(",", ":"))
-    return text.replace("/", "\\/").encode("ascii")
+    return _encode(value).replace("/", "\\/").encode("ascii")
 
 
 def signature(secret: str, body: bytes) -> str:
