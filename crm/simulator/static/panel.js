@@ -118,15 +118,17 @@ export class Panel {
 
   drawWaiting(count) {
     const chip = document.getElementById("waiting");
-    // A handful is on its way at any moment; only what stays is news.
-    clearTimeout(this.waitingTimer);
-    if (!count) { chip.hidden = true; return; }
-    this.waitingTimer = setTimeout(async () => {
-      const { waiting } = await order("GET", "outbox");
+    if (!count) chip.hidden = true;
+    // A handful is on its way at any moment; only what stays is news. One look at a time: each
+    // attempt brings an event, and waiting for silence would mean to wait for ever.
+    if (!count || this.looking) return;
+    this.looking = setTimeout(async () => {
+      const { waiting } = await order("GET", "outbox").catch(() => ({ waiting: [] }));
+      this.looking = null;
       chip.hidden = waiting.length === 0;
       chip.textContent = t(waiting.length === 1 ? "waiting_one" : "waiting_many", { count: waiting.length });
       if (waiting.length) this.drawWaiting(waiting.length);
-    }, chip.hidden ? 1500 : 3000);
+    }, 1500);
   }
 
   row(call) {
