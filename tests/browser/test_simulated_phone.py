@@ -1,49 +1,38 @@
 """The phone page in a real browser: a newcomer writes, reads answers, sees ticks, breaks things."""
 
-import os
 import re
-import shutil
 from collections.abc import Callable, Iterator
 
 import pytest
 import requests
-from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, expect, sync_playwright
+from playwright.sync_api import BrowserContext, ConsoleMessage, Locator, Page, expect
 
-from tests.simulator.conftest import ANA, wamid_of
+# Fixtures too: one browser serves the whole run, so these tests live beside the others of it.
+from tests.simulator.conftest import (
+    ANA,
+    _receiver,
+    _sim,
+    call,
+    crm,
+    send,
+    sim,
+    wamid_of,
+)
 from tests.simulator.receiver import Receiver
 from tests.simulator.server import NUMBER, SimulatorServer
 
-pytestmark = pytest.mark.browser
+__all__ = ["_receiver", "_sim", "call", "crm", "send", "sim"]
+
 Send = Callable[..., requests.Response]
 CAROLINA = "573015550142"
 
 
-def _chromium() -> str:
-    found = (
-        os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
-    )
-    if not found:
-        pytest.fail("No Chromium found: apt install chromium, or set CHROMIUM=/path", pytrace=False)
-    return found
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    quiet = ("background-networking", "component-update", "sync")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=_chromium(),
-            args=["--no-sandbox", "--no-first-run", *(f"--disable-{name}" for name in quiet)],
-        )
-        yield browser
-        browser.close()
-
-
 @pytest.fixture
-def open_page(chromium: Browser, sim: SimulatorServer) -> Iterator[Callable[..., Page]]:
+def open_page(
+    open_context: Callable[..., BrowserContext], sim: SimulatorServer
+) -> Iterator[Callable[..., Page]]:
     """open_page("?phones=...", width=390): a page whose console must stay silent."""
     complaints: list[str] = []
-    contexts = []
 
     def listen(message: ConsoleMessage) -> None:
         # A server that is away is no fault of the page.
@@ -53,18 +42,12 @@ def open_page(chromium: Browser, sim: SimulatorServer) -> Iterator[Callable[...,
     def run(
         query: str = "", *, width: int = 1280, height: int = 860, locale: str = "es-CO"
     ) -> Page:
-        context = chromium.new_context(viewport={"width": width, "height": height}, locale=locale)
-        contexts.append(context)
-        page = context.new_page()
-        page.set_default_timeout(15_000)
+        page = open_context(viewport={"width": width, "height": height}, locale=locale).new_page()
         page.on("console", listen)
-        page.on("pageerror", lambda error: complaints.append(str(error)))
         page.goto(f"{sim.url}/{query}")
         return page
 
     yield run
-    for context in contexts:
-        context.close()
     assert complaints == []
 
 
