@@ -156,12 +156,18 @@ def request() -> bytes:
     """One signed POST with one new text message."""
     n = next(_serial)
     sender = str(573000000000 + n * 7 % CLIENTS)
+    text = f"Hola, ¿tienen disponible el número {n}? Lo necesito para mañana."
+    return signed_post(sender, text)
+
+
+def signed_post(sender: str, text: str) -> bytes:
+    """The whole request in which Meta delivers one new message."""
     message = {
         "from": sender,
-        "id": f"wamid.BENCH{os.getpid()}N{n:012d}",
+        "id": f"wamid.BENCH{os.getpid()}N{next(_serial):012d}",
         "timestamp": str(int(time.time())),
         "type": "text",
-        "text": {"body": f"Hola, ¿tienen disponible el número {n}? Lo necesito para mañana."},
+        "text": {"body": text},
     }
     value = {
         "messaging_product": "whatsapp",

@@ -16,6 +16,7 @@ from crm.realtime.wire import Wire
 # A page that has not taken this much is not reading: it is dropped and fetches anew.
 OUTBOX_FRAMES = 500
 OUTBOX_BYTES = 1_000_000
+BATCH_BYTES = 16_384
 # What a client may send. A burst of one second's worth is fine.
 MESSAGES_PER_SECOND = 20
 
@@ -41,7 +42,7 @@ class Variant(NamedTuple):
 
 
 class Connection:
-    """A socket in the hub's register. Its own loop (`serve`) is the only writer of frames."""
+    """A socket in the hub's register. What the line does not take at once, its own loop writes."""
 
     def __init__(
         self, *, ws: Any, wire: Wire, scope: Scope, session_id: int, rights: str, locale: str
@@ -60,6 +61,7 @@ class Connection:
         self.ending: tuple[int, str] | None = None
         self._outbox: deque[bytes] = deque()
         self._outbox_bytes = 0
+        self._flushing = False
         self._lock = threading.Lock()
         self._budget = float(MESSAGES_PER_SECOND)
         self._budget_at = self.opened_at
@@ -77,16 +79,22 @@ class Connection:
         self.scope = scope
 
     def push(self, frame: bytes) -> None:
-        """Queue one frame; a reader who is too far behind is cut off instead."""
+        """Send one frame, at once where the line is free; a reader too far behind is cut off."""
         with self._lock:
             if self.ending is not None:
                 return
-            full = (
-                len(self._outbox) >= OUTBOX_FRAMES or self._outbox_bytes + len(frame) > OUTBOX_BYTES
-            )
-            if not full:
-                self._outbox.append(frame)
-                self._outbox_bytes += len(frame)
+            if not self._outbox and not self._flushing and self.wire.try_send(frame):
+                if not self.wire.has_rest:
+                    return
+                full = False
+            else:
+                full = (
+                    len(self._outbox) >= OUTBOX_FRAMES
+                    or self._outbox_bytes + len(frame) > OUTBOX_BYTES
+                )
+                if not full:
+                    self._outbox.append(frame)
+                    self._outbox_bytes += len(frame)
         if full:
             self.end(TOO_SLOW, "too slow")
             # A polite close would have to wait behind the frame that this reader does not take.
@@ -103,18 +111,23 @@ class Connection:
         self.ws.event.set()
 
     def flush(self) -> None:
-        """Write what waits, a few frames to one system call."""
-        while True:
-            with self._lock:
-                if self.ending is not None or not self._outbox:
-                    return
-                batch = [self._outbox.popleft()]
-                size = len(batch[0])
-                while self._outbox and size + len(self._outbox[0]) <= 16_384:
-                    size += len(self._outbox[0])
-                    batch.append(self._outbox.popleft())
-                self._outbox_bytes -= size
-            self.wire.send(b"".join(batch))
+        """Write what waits, several frames to one system call."""
+        if self.wire.has_rest:
+            self.wire.send(b"")
+        while batch := self._take_batch():
+            self.wire.send(batch)
+
+    def _take_batch(self) -> bytes:
+        with self._lock:
+            # While one batch is being written, nothing overtakes it.
+            self._flushing = bool(self._outbox) and self.ending is None
+            batch: list[bytes] = []
+            size = 0
+            while self._flushing and self._outbox and (not batch or size < BATCH_BYTES):
+                batch.append(self._outbox.popleft())
+                size += len(batch[-1])
+            self._outbox_bytes -= size
+            return b"".join(batch)
 
     def receive(self, *, timeout: float) -> list[str | bytes]:
         """Messages that have come in, after waiting until there is something to do.

@@ -143,13 +143,9 @@ class Deliverer:
 
     def _send_gone(self, chat_id: int, audiences: Audiences, seers: Seers) -> None:
         """Tell those who could see the chat before, by the event, and cannot now, to drop it."""
-        now = seers.places.get(chat_id)
         frame = event_frame("gone", chat_id=chat_id)
-        for connection in seers.connections:
-            scope = connection.scope
-            if now is not None and now.visible_to(scope):
-                continue
-            if any(may_see(scope, audience) for audience in audiences):
+        for connection in seers.others(chat_id):
+            if any(may_see(connection.scope, audience) for audience in audiences):
                 if connection.chat_id == chat_id:
                     connection.chat_id = None
                 connection.push(frame)
@@ -207,20 +203,30 @@ class Seers:
     def __init__(self, connections: list[Connection], places: dict[int, Placement]) -> None:
         self.connections = connections
         self.places = places
-        self._of: dict[int, list[Connection]] = {}
+        self._of: dict[int, tuple[list[Connection], list[Connection]]] = {}
 
     def of(self, chat_id: int, *, open_only: bool = False) -> ByVariant:
         """The sockets that may see this chat; with `open_only` those that show it."""
-        if chat_id not in self._of:
-            place = self.places.get(chat_id)
-            self._of[chat_id] = (
-                [c for c in self.connections if place.visible_to(c.scope)] if place else []
-            )
         by_variant: ByVariant = defaultdict(list)
-        for connection in self._of[chat_id]:
+        for connection in self._split(chat_id)[0]:
             if not open_only or connection.chat_id == chat_id:
                 by_variant[connection.variant].append(connection)
         return by_variant
+
+    def others(self, chat_id: int) -> list[Connection]:
+        """The sockets that may not see it."""
+        return self._split(chat_id)[1]
+
+    def _split(self, chat_id: int) -> tuple[list[Connection], list[Connection]]:
+        if chat_id not in self._of:
+            place = self.places.get(chat_id)
+            sees: list[Connection] = []
+            not_theirs: list[Connection] = []
+            for connection in self.connections:
+                may = place is not None and place.visible_to(connection.scope)
+                (sees if may else not_theirs).append(connection)
+            self._of[chat_id] = sees, not_theirs
+        return self._of[chat_id]
 
 
 def wanted(seen: dict[int, ByVariant]) -> list[tuple[int, Variant]]:

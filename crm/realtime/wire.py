@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable
@@ -31,6 +32,10 @@ class Wire:
         self.raw = raw
         self._lock = threading.Lock()
         self._busy_since: float | None = None
+        # What the system did not take of the last `try_send`; nothing may be written before it.
+        self._rest: bytes | memoryview = b""
+        # gevent's socket waits by itself; the bare one beneath says at once that it would block.
+        self._bare: Any = None if isinstance(raw, ssl.SSLSocket) else getattr(raw, "_sock", raw)
         # Set by the connection: how many messages wait to be read, and how many may.
         self.waiting: Callable[[], int] = lambda: 0
         self.waiting_limit = 0
@@ -40,10 +45,38 @@ class Wire:
         with self._lock:
             self._busy_since = time.monotonic()
             try:
-                self.raw.sendall(data)
+                if self._rest:
+                    self.raw.sendall(self._rest)
+                    self._rest = b""
+                if data:
+                    self.raw.sendall(data)
             finally:
                 self._busy_since = None
         return len(data)
+
+    def try_send(self, data: bytes) -> bool:
+        """Write `data` without waiting; False if nothing of it was taken.
+
+        A thousand pages are served from one loop this way, without waking a thousand greenlets.
+        Where the system takes only a part, `has_rest` is true until `send` has written the rest.
+        """
+        if self._bare is None or self._rest or not self._lock.acquire(blocking=False):
+            return False
+        try:
+            sent = self._bare.send(data, socket.MSG_DONTWAIT)
+        except OSError:
+            # Full, or broken: whoever waits for this socket will find out.
+            return False
+        else:
+            if sent < len(data):
+                self._rest = memoryview(data)[sent:]
+            return True
+        finally:
+            self._lock.release()
+
+    @property
+    def has_rest(self) -> bool:
+        return bool(self._rest)
 
     def recv(self, size: int) -> bytes:
         if self.waiting_limit and self.waiting() > self.waiting_limit:
