@@ -82,7 +82,8 @@ def postgres_server(folder: Path, sockets: Path, *, durable: bool) -> tuple[Serv
     settings = {"listen_addresses": "", "max_connections": "200", "timezone": "UTC", "jit": "off"}
     settings |= {"unix_socket_permissions": "0700", "max_wal_size": "512MB", "log_timezone": "UTC"}
     if not durable:
-        settings |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+        # Not synchronous_commit: what was committed must outlive a kill -9 of Postgres here too.
+        settings |= {"fsync": "off", "full_page_writes": "off"}
     command = [str(binaries / "postgres"), "-D", str(data), "-k", str(sockets / "pg")]
     for name, value in settings.items():
         command += ["-c", f"{name}={value}"]
@@ -138,6 +139,7 @@ def open_database(sockets: Path, *, superuser_password: str, password: str) -> b
             user="postgres",
             password=superuser_password,
             dbname="postgres",
+            connect_timeout=3,
         )
     except psycopg2.OperationalError as error:
         if "password authentication failed" in str(error):

@@ -71,6 +71,7 @@ class Server:
             for number in (*self.stop_signals, signal.SIGKILL):
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, number)
+                    os.kill(pid, signal.SIGCONT)  # a frozen one hears nothing but SIGKILL
                 if wait_for(lambda: not command_line(pid), seconds=5):
                     break
         else:

@@ -1,4 +1,4 @@
-"""Procfile, app.json, queues, jobs and code agree; a wrong name is found here, not in production."""
+"""Procfile, app.json, queues, jobs and code agree; a wrong name is found here."""
 
 from __future__ import annotations
 

@@ -17,6 +17,7 @@ from tests.faults.processes import ROOT, kill, wait_until
 # `sturdy` says when it was told to stop; `deaf` does not listen; `brief` ends at once with 0.
 SETUP = """
 import os, signal, sys, time
+from os.path import exists
 from crm.jobs.supervisor import Child, Supervisor
 
 folder = sys.argv[1]
@@ -71,7 +72,7 @@ children = {
     "brief": Child("brief", run=brief),
     "family": Child("family", run=parent_of_one),
     "command": Child("command", command=[sys.executable, "-c", "import time; time.sleep(600)"]),
-    "stuck": Child("stuck", run=deaf, grace=0.5, is_stuck=lambda: os.path.exists(f"{folder}/stuck")),
+    "stuck": Child("stuck", run=deaf, grace=0.5, is_stuck=lambda: exists(f"{folder}/stuck")),
     "missing": Child("missing", command=["/no/such/program"]),
 }
 Supervisor([children[name] for name in sys.argv[2:]]).run()
