@@ -7,6 +7,8 @@ what a right one looks like. Everything else in `crm` receives values from here;
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -33,6 +35,7 @@ class Config:
     port: int = 8000
     data_dir: Path = Path("var")
     demo_password: str | None = field(default=None, repr=False)
+    audit_secret: str | None = field(default=None, repr=False)
     meta_app_secrets: tuple[str, ...] = field(default=(), repr=False)
     meta_verify_tokens: tuple[str, ...] = field(default=(), repr=False)
     meta_graph_url: str = DEFAULT_GRAPH_URL
@@ -65,6 +68,7 @@ class Config:
             port=integer(env, "PORT", 8000, low=1, high=65535),
             data_dir=Path(env.get("CRM_DATA_DIR") or "var").expanduser(),
             demo_password=demo_password(env),
+            audit_secret=env.get("CRM_AUDIT_KEY", "").strip() or None,
             meta_app_secrets=comma_list(env, "META_APP_SECRET"),
             meta_verify_tokens=comma_list(env, "META_VERIFY_TOKEN"),
             meta_graph_url=web_url(env, "META_GRAPH_URL", DEFAULT_GRAPH_URL),
@@ -93,6 +97,12 @@ class Config:
                 "CRM_SESSION_IDLE_SECONDS is longer than CRM_SESSION_SECONDS; "
                 "the idle limit must be the shorter one, e.g. 28800 and 43200."
             )
+
+    @property
+    def audit_key(self) -> bytes:
+        """Seals the audit trail. Made from the secret key unless CRM_AUDIT_KEY names its own."""
+        given = self.audit_secret or self.secret_key
+        return hmac.new(given.encode(), b"charla audit trail", hashlib.sha256).digest()
 
     @property
     def session_cookie_name(self) -> str:

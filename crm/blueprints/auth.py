@@ -22,14 +22,19 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from crm.config import Config
 from crm.db import atomic
-from crm.events import AccessChanged, Audience, publish_on_commit
 from crm.extensions import htmx, login_manager
 from crm.forms.auth import LoginForm
+from crm.lib.crypto import new_token
 from crm.models import User
 from crm.permissions import public, signed_in
-from crm.services import sessions, users
+from crm.services import audit, sessions, sign_in
+from crm.services.attempts import TooManyAttempts, Turn
+from crm.services.sessions import Stage
 
 blueprint = Blueprint("auth", __name__)
+
+# A browser is known for a year after its last sign-in.
+DEVICE_SECONDS = 365 * 24 * 3600
 
 
 @login_manager.request_loader
@@ -42,6 +47,10 @@ def load_user(_request: object) -> User | None:
     found = sessions.find_session(token, idle_seconds=config.session_idle_seconds)
     if found is None:
         return None
+    if found.stage is not Stage.WHOLE:
+        # The one place that decides it: to every other door this is a stranger.
+        g.unfinished_session = found
+        return None
     g.live_session = found
     return found.user
 
@@ -49,12 +58,13 @@ def load_user(_request: object) -> User | None:
 @login_manager.unauthorized_handler
 def ask_to_sign_in() -> ResponseReturnValue:
     """A page goes to the login and comes back; a fragment makes the whole page go there."""
+    door = "auth.login" if "unfinished_session" not in g else "two_factor.finish"
     if htmx:
         response = Response(status=401)
-        response.headers["HX-Redirect"] = url_for("auth.login")
+        response.headers["HX-Redirect"] = url_for(door)
         return response
     wanted = request.full_path.rstrip("?") if request.method == "GET" else None
-    return redirect(url_for("auth.login", next=wanted if wanted != "/" else None))
+    return redirect(url_for(door, next=wanted if wanted != "/" else None))
 
 
 @blueprint.after_app_request
@@ -83,29 +93,60 @@ def login() -> ResponseReturnValue:
 
 @blueprint.post("/login")
 @public
-def sign_in() -> ResponseReturnValue:
+def sign_in_form() -> ResponseReturnValue:
     form = LoginForm()
     if not form.validate_on_submit():
         return render_template("auth/login.html", form=form), 422
+    email, device = form.email.data, request.cookies.get(device_cookie_name())
+    turns: list[Turn] = []
     try:
         with atomic():
-            user = users.authenticate(form.email.data, form.password.data)
-            token = sessions.open_session(
-                user,
-                device=request.user_agent.string,
-                address=request.remote_addr or "",
-                absolute_seconds=settings().session_absolute_seconds,
-            )
-    except users.LoginRefused as refusal:
+            turns = sign_in.begin_attempt(email, address=request.remote_addr or "", device=device)
+        device = device or new_token()
         with atomic():
-            users.record_failed_login(form.email.data)
-        form.password.errors = [_(refusal.message)]
-        return render_template("auth/login.html", form=form), 422
+            user = sign_in.authenticate(email, form.password.data, turns=turns)
+            token = open_session(user)
+            sign_in.remember_device(user, device)
+            audit.record("auth.login", user, user_id=user.id)
+    except (sign_in.LoginRefused, TooManyAttempts) as refusal:
+        if isinstance(refusal, sign_in.LoginRefused):
+            note_failure(email, turns)
+        form.password.errors = [_(refusal.message, **refusal.values)]
+        return render_template("auth/login.html", form=form), refusal.http_status
     # A new CSRF secret with a new session: nothing from before the sign-in stays valid.
     session.clear()
     response = redirect(safe_target(form.next.data))
     set_session_cookie(response, token)
+    set_cookie(response, device_cookie_name(), device, seconds=DEVICE_SECONDS)
     return response
+
+
+def open_session(user: User, *, two_factor: bool = False) -> str:
+    """A session of this browser, in the place of the one that its cookie names; its token."""
+    config = settings()
+    if old := request.cookies.get(config.session_cookie_name):
+        sessions.revoke_session(old)
+    whole = two_factor or not (user.two_factor_enabled or user.role.requires_two_factor)
+    return sessions.open_session(
+        user,
+        device=request.user_agent.string,
+        address=request.remote_addr or "",
+        absolute_seconds=(config.session_absolute_seconds if whole else sessions.PENDING_SECONDS),
+        two_factor=two_factor,
+    )
+
+
+def note_failure(email: str, turns: list[Turn]) -> None:
+    """Count it on the account, and leave a row. What was typed is kept as a hash only."""
+    with atomic():
+        user_id = sign_in.record_failure(email, turns)
+        audit.record(
+            "auth.login",
+            ("users", user_id),
+            success=False,
+            error=sign_in.LoginRefused.code,
+            meta={"email": audit.keyed_hash(sign_in.folded(email))},
+        )
 
 
 @blueprint.post("/logout")
@@ -114,7 +155,8 @@ def logout() -> ResponseReturnValue:
     config = settings()
     with atomic():
         sessions.revoke_session(request.cookies[config.session_cookie_name])
-        publish_on_commit(AccessChanged(current_user.id), Audience(user_ids=(current_user.id,)))
+        sessions.publish_access_changed(current_user.id)
+        audit.record("auth.logout", ("users", current_user.id))
     g.pop("live_session", None)
     session.clear()
     response = redirect(url_for("auth.login"))
@@ -128,15 +170,23 @@ def logout() -> ResponseReturnValue:
 
 def set_session_cookie(response: BaseResponse, token: str) -> None:
     config = settings()
+    set_cookie(response, config.session_cookie_name, token, seconds=config.session_absolute_seconds)
+
+
+def set_cookie(response: BaseResponse, name: str, value: str, *, seconds: int) -> None:
     response.set_cookie(
-        config.session_cookie_name,
-        token,
-        max_age=config.session_absolute_seconds,
-        secure=config.https,
+        name,
+        value,
+        max_age=seconds,
+        secure=settings().https,
         httponly=True,
         samesite="Lax",
         path="/",
     )
+
+
+def device_cookie_name() -> str:
+    return "__Host-device" if settings().https else "device"
 
 
 def safe_target(wanted: str | None) -> str:

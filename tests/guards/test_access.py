@@ -20,7 +20,7 @@ def test_every_route_names_its_permission_or_is_marked_public(app: Flask) -> Non
 
 
 PUBLIC = {
-    "auth.home", "auth.login", "auth.sign_in", "health.alive", "health.ready",
+    "auth.home", "auth.login", "auth.sign_in_form", "health.alive", "health.ready",
     "webhooks.verify_meta", "webhooks.receive_meta", "webhooks.receive_wppconnect",
 }  # fmt: skip
 
