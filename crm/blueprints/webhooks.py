@@ -7,6 +7,7 @@ that arrive together share one transaction (group commit).
 from __future__ import annotations
 
 import hmac
+import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -64,6 +65,7 @@ class Door:
         self.commits: GroupCommit[Post, None] = GroupCommit(self.store, most=200, lanes=1)
         self.secrets: AppSecrets | None = None
         self.secrets_read_at = 0.0
+        self.reading = threading.Lock()
         self.refused_at: dict[str, float] = {}
 
     def take(self, raw: bytes, signature: str | None, address: str) -> Answer:
@@ -112,23 +114,31 @@ class Door:
         return secrets, secret
 
     def read_secrets(self, *, no_older_than: float) -> AppSecrets:
-        """The app secrets, read again when they are older than asked for.
+        """The app secrets, read again when they are older than asked for, by one at a time.
 
         While the database is away the last ones serve; the store answers 503 a moment later.
         """
-        now = time.monotonic()
-        if self.secrets is not None and now - self.secrets_read_at <= no_older_than:
+        asked_at = time.monotonic()
+        if self.secrets is not None and asked_at - self.secrets_read_at <= no_older_than:
             return self.secrets
+        with self.reading:
+            # Whoever waited for another's reading has what they came for.
+            if self.secrets is None or self.secrets_read_at < asked_at:
+                self._read_secrets()
+        assert self.secrets is not None
+        return self.secrets
+
+    def _read_secrets(self) -> None:
         config: Config = self.app.config["CRM"]
+        begun = time.monotonic()
         try:
             with self.app.app_context():
                 secrets = load_app_secrets(config.meta_app_secrets, keys=config.encryption_keys)
         except SQLAlchemyError:
             if self.secrets is None:
                 raise
-            return self.secrets
-        self.secrets, self.secrets_read_at = secrets, now
-        return secrets
+            return
+        self.secrets, self.secrets_read_at = secrets, begun
 
     def refuse(self, event: str, address: str) -> Answer:
         self.log_refusal(event, address)

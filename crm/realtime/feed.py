@@ -93,11 +93,12 @@ class Feed:
             self._note_back()
         elif kind == "message":
             try:
-                event, audience = decode(message["data"])  # type: ignore[arg-type]
+                events = decode(message["data"])  # type: ignore[arg-type]
             except ValueError as error:
                 log.warning("event_not_understood", error=str(error))
                 return
-            self._on_event(event, audience)
+            for event, audience in events:
+                self._on_event(event, audience)
 
     def _note_back(self) -> None:
         if self.lost:

@@ -26,6 +26,7 @@ from crm.providers.base import Event, InboundMessage, Receipt
 from crm.services.messages import ledger
 from crm.services.messages.known import Known, read_known
 from crm.services.messages.ledger import Post
+from crm.services.messages.prepared import Prepared
 from crm.services.messages.receipts import apply_receipts
 from crm.services.messages.senders import claim_clients
 from crm.services.messages.threads import Entry, place
@@ -48,12 +49,14 @@ QUEUE_UP = text("SELECT pg_advisory_xact_lock(hashtextextended(:key, 0))")
 
 # Everything at once: the messages that are new, what they change about their chats and clients,
 # and the ledger. Chats and clients are locked by this transaction, so that nothing moves meanwhile.
-# The place in the thread is the provider's time, never a time to come. Raw driver SQL: this runs
-# for every set, and the ORM's way costs as much as the query.
-STORE = f"""
+# The place in the thread is the provider's time, never a time to come.
+STORE = Prepared(
+    "store_deliveries",
+    {"rows": "jsonb", "ledger": "jsonb", "bodies": "bytea[]"},
+    f"""
     WITH given AS (
         SELECT r.*, LEAST(r.sent_at, clock_timestamp()) AS place
-        FROM jsonb_to_recordset(%(rows)s::jsonb)
+        FROM jsonb_to_recordset($1)
              AS r(n int, chat_id int, client_id int, number_id int, kind text, content text,
                   mime text, metadata jsonb, wamid text, stamp bigint, sent_at timestamptz,
                   counts boolean, calls boolean, renews boolean, first_name text, speaks boolean)
@@ -105,7 +108,8 @@ STORE = f"""
         FROM per_client p WHERE clients.id = p.client_id
     ), ledger AS ({ledger.INSERT})
     SELECT wamid, message_id FROM added ORDER BY message_id
-"""  # noqa: S608 - the inner statement is ours
+""",  # noqa: S608 - the inner statement is ours
+)
 
 
 def receive(posts: Sequence[Post]) -> None:
@@ -188,8 +192,7 @@ def _place(messages: Sequence[tuple[Post, InboundMessage]], known: Known) -> lis
 def _write(entries: list[Entry], posts: Sequence[Post]) -> None:
     """Messages, counters and ledger rows, in one statement."""
     rows = [_row(n, entry) for n, entry in enumerate(entries)]
-    parameters = {"rows": json.dumps(rows), **ledger.ledger_rows(posts)}
-    added = db.session.connection().exec_driver_sql(STORE, parameters).all()
+    added = STORE.run(rows=json.dumps(rows), **ledger.ledger_rows(posts)).all()
     if added:
         _announce(entries, {row.wamid: row.message_id for row in added})
 

@@ -10,29 +10,30 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from crm.db import db
 from crm.providers.base import Event, InboundMessage
+from crm.services.messages.prepared import Prepared
 from crm.services.messages.senders import Identity, Person, find_people
 from crm.services.messages.threads import Key, Number, Thread, lock_open
 
-# Raw driver SQL (%(name)s): this runs for every set, and the ORM's way costs as much as the query.
-#
 # The clients are locked without waiting: who waited would wake up with chats and messages read
 # before the other transaction committed. Rows that are locked elsewhere are left out and read
 # again by statements of their own, in the usual order. What slips between this statement's
 # snapshot and its locks is caught by the unique indexes, and looked at again before a chat opens.
-READ = """
+READ = Prepared(
+    "read_known",
+    {"numbers": "text[]", "kinds": "text[]", "values": "text[]", "ids": "text[]"},
+    """
     WITH number AS (
         SELECT DISTINCT ON (n.id) n.id, n.meta_phone_number_id, c.id AS campaign_id
         FROM whatsapp_numbers n
         LEFT JOIN campaign_numbers l ON l.whatsapp_number_id = n.id
         LEFT JOIN campaigns c
                ON c.id = l.campaign_id AND c.status IN ('active', 'paused') AND c.deleted_at IS NULL
-        WHERE n.meta_phone_number_id = ANY(%(numbers)s::text[]) AND n.deleted_at IS NULL
+        WHERE n.meta_phone_number_id = ANY($1) AND n.deleted_at IS NULL
         ORDER BY n.id, c.id IS NULL, c.status = 'active' DESC, l.priority DESC, c.id
     ), found AS (
         SELECT i.kind, i.value, i.client_id
-        FROM unnest(%(kinds)s::text[], %(values)s::text[]) AS wanted(kind, value)
+        FROM unnest($2, $3) AS wanted(kind, value)
         JOIN client_identities i ON i.kind = wanted.kind AND i.value = wanted.value
     ), client AS (
         SELECT id, is_blocked, COALESCE(first_name, '') = '' AS is_nameless
@@ -56,8 +57,9 @@ READ = """
         (SELECT json_agg(json_build_array(id, client_id, whatsapp_number_id, campaign_id, status,
                                           assigned_agent_id, offered_agent_id)) FROM chat),
         (SELECT json_agg(whatsapp_message_id) FROM messages
-         WHERE whatsapp_message_id = ANY(%(ids)s::text[]))
-"""
+         WHERE whatsapp_message_id = ANY($4))
+""",
+)
 
 
 @dataclass(slots=True)
@@ -84,19 +86,12 @@ def read_known(events: Iterable[Event]) -> Known:
     if not numbers:
         return Known()
     pairs = sorted(identities)
-    row = (
-        db.session.connection()
-        .exec_driver_sql(
-            READ,
-            {
-                "numbers": sorted(numbers),
-                "kinds": [kind for kind, _ in pairs],
-                "values": [value for _, value in pairs],
-                "ids": ids,
-            },
-        )
-        .one()
-    )
+    row = READ.run(
+        numbers=sorted(numbers),
+        kinds=[kind for kind, _ in pairs],
+        values=[value for _, value in pairs],
+        ids=ids,
+    ).one()
     return _known(*(part or [] for part in row))
 
 

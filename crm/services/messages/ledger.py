@@ -77,16 +77,16 @@ class Post:
         )
 
 
-# Raw driver SQL, part of the statement that stores the messages (inbound.STORE).
+# Part of the prepared statement that stores the messages (inbound.STORE): $2 and $3.
 INSERT = """
     INSERT INTO webhook_events (provider, whatsapp_number_id, body, status, problems, event_count,
                                 unknown_count, processed_at)
     SELECT r.provider, r.number_id, b.body, r.status, r.problems, r.event_count, r.unknown_count,
            CASE WHEN r.status <> 'waiting' THEN clock_timestamp() END
-    FROM jsonb_to_recordset(%(ledger)s::jsonb)
+    FROM jsonb_to_recordset($2)
          AS r(n int, provider text, number_id int, status text, problems jsonb, event_count int,
               unknown_count int)
-    JOIN unnest(%(bodies)s::bytea[]) WITH ORDINALITY AS b(body, n) ON b.n = r.n
+    JOIN unnest($3) WITH ORDINALITY AS b(body, n) ON b.n = r.n
     ORDER BY r.n
 """
 
