@@ -104,6 +104,8 @@ class Deliverer:
             try:
                 with self.hub.app.test_request_context():
                     try:
+                        # We only read, each statement by itself: no BEGIN and ROLLBACK to wait for.
+                        db.session.connection(execution_options={"isolation_level": "AUTOCOMMIT"})
                         self.send(batch)
                     finally:
                         db.session.remove()

@@ -6,7 +6,7 @@ is mine, selected or drafted is the page's business.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
 
 import structlog
 from flask import render_template
@@ -18,7 +18,7 @@ from crm.services import inbox
 
 log = structlog.get_logger(__name__)
 
-Wanted = Iterable[tuple[int, Variant]]
+Wanted = Collection[tuple[int, Variant]]
 Fragments = dict[tuple[int, Variant], str]
 
 # Shown on the message that they speak of: the page fetches the thread when it sees the version.
@@ -27,28 +27,28 @@ NO_BUBBLE_OF_ITS_OWN = {MessageType.REACTION}
 
 def render_rows(wanted: Wanted) -> Fragments:
     """List rows by (chat id, variant); deleted chats are left out."""
-    rows: dict[tuple[int, bool], inbox.ChatRow | None] = {}
     fragments: Fragments = {}
-    for chat_id, variant in wanted:
-        key = (chat_id, variant.phones_visible)
-        if key not in rows:
-            rows[key] = inbox.find_row(chat_id, phones_visible=variant.phones_visible)
-        row = rows[key]
-        if row is not None:
-            render(fragments, (chat_id, variant), "inbox/_row.html", row=row)
+    for phones_visible in (True, False):
+        keys = [key for key in wanted if key[1].phones_visible is phones_visible]
+        if keys:
+            ids = {chat_id for chat_id, _ in keys}
+            rows = inbox.find_rows(ids, phones_visible=phones_visible)
+            for key in keys:
+                if key[0] in rows:
+                    render(fragments, key, "inbox/_row.html", row=rows[key[0]])
     return fragments
 
 
 def render_bubbles(wanted: Wanted) -> Fragments:
     """Message bubbles by (message id, variant); ticks travel as their whole bubble."""
-    bubbles: dict[int, inbox.Bubble | None] = {}
     fragments: Fragments = {}
-    for message_id, variant in wanted:
-        if message_id not in bubbles:
-            bubbles[message_id] = inbox.find_bubble(message_id)
-        bubble = bubbles[message_id]
+    if not wanted:
+        return fragments
+    bubbles = inbox.find_bubbles({message_id for message_id, _ in wanted})
+    for key in wanted:
+        bubble = bubbles.get(key[0])
         if bubble is not None and bubble.kind not in NO_BUBBLE_OF_ITS_OWN:
-            render(fragments, (message_id, variant), "inbox/_bubble.html", bubble=bubble)
+            render(fragments, key, "inbox/_bubble.html", bubble=bubble)
     return fragments
 
 

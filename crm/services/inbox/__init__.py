@@ -14,12 +14,14 @@ from crm.services.inbox.rows import (
     RowPage,
     count_chats,
     find_row,
+    find_rows,
     list_chats,
 )
 from crm.services.inbox.thread import (
     Bubble,
     ThreadPage,
     find_bubble,
+    find_bubbles,
     load_thread,
 )
 from crm.services.inbox.timeline import EventLine, NoteBubble
@@ -38,7 +40,9 @@ __all__ = [
     "ThreadPage",
     "count_chats",
     "find_bubble",
+    "find_bubbles",
     "find_row",
+    "find_rows",
     "list_chats",
     "load_head",
     "load_head_and_card",

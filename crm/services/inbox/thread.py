@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -111,8 +112,19 @@ def load_thread(chat: Chat, *, before: str | None = None, limit: int = PAGE) -> 
 
 def find_bubble(message_id: int) -> Bubble | None:
     """One message, without asking who looks: the caller has chosen the audience."""
-    record = db.session.execute(_messages().where(Message.id == message_id)).one_or_none()
-    return _bubbles(record.Message.chat_id, [record])[0] if record else None
+    return find_bubbles([message_id]).get(message_id)
+
+
+def find_bubbles(message_ids: Collection[int]) -> dict[int, Bubble]:
+    """The same for many, of any chats: one query, and one more for each chat among them."""
+    by_chat: dict[int, list[Any]] = defaultdict(list)
+    for record in db.session.execute(_messages().where(Message.id.in_(message_ids))):
+        by_chat[record.Message.chat_id].append(record)
+    return {
+        bubble.id: bubble
+        for chat_id, records in by_chat.items()
+        for bubble in _bubbles(chat_id, records)
+    }
 
 
 def _messages() -> Select[*tuple[Any, ...]]:
