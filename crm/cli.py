@@ -7,6 +7,7 @@ from flask import Flask, current_app
 from flask.cli import with_appcontext
 
 from crm.db import atomic
+from crm.services import audit as trail
 from crm.services import demo as demo_data
 from crm.services import doctor as examination
 
@@ -14,6 +15,7 @@ from crm.services import doctor as examination
 def register(app: Flask) -> None:
     app.cli.add_command(doctor)
     app.cli.add_command(demo)
+    app.cli.add_command(audit)
 
 
 @click.command()
@@ -46,3 +48,39 @@ def load_demo() -> None:
     for account in accounts:
         click.echo(f"{account.email}  {account.role}")
     click.echo(f"Password: {password}")
+
+
+@click.group()
+def audit() -> None:
+    """The audit trail: whether it is whole, and its last seal, to be kept elsewhere."""
+
+
+@audit.command("verify")
+@click.option("--head", "given", multiple=True, help="POSITION:SEAL that you kept elsewhere.")
+@with_appcontext
+def verify_audit(given: tuple[str, ...]) -> None:
+    """Compute every seal anew; ends with 1 if a row was changed, moved, added or removed."""
+    config = current_app.config["CRM"]
+    heads = trail.read_heads(trail.heads_path(config.data_dir))
+    for text in given:
+        position, _, seal = text.partition(":")
+        if not position.isdigit() or len(seal) != 64:
+            raise click.BadParameter("write it as audit head prints it: 120:1f3a...")
+        heads.append(trail.Head(int(position), seal, "the command line"))
+    verdict = trail.verify_chain(config.audit_key, heads)
+    click.echo(f"{verdict.checked} rows checked, {verdict.unsealed} not sealed yet")
+    if not heads:
+        click.echo("No head was noted outside the database: a cut end would not show.")
+    for problem in verdict.problems:
+        click.echo(f"BAD  {problem}")
+    if not verdict.intact:
+        raise SystemExit(1)
+    click.echo("The trail is whole.")
+
+
+@audit.command("head")
+@with_appcontext
+def show_audit_head() -> None:
+    """Print the last seal as POSITION:SEAL; keep it where the database's people cannot reach."""
+    head = trail.find_head()
+    click.echo(f"{head.position}:{head.seal}" if head else "Nothing is sealed yet.")

@@ -25,6 +25,18 @@ class ConfigError(Exception):
 
 
 @dataclass(frozen=True)
+class MailServer:
+    """Where e-mails go out. `security`: starttls, tls or none (a server on this machine)."""
+
+    host: str
+    sender: str
+    port: int = 587
+    user: str | None = None
+    password: str | None = field(default=None, repr=False)
+    security: str = "starttls"
+
+
+@dataclass(frozen=True)
 class Config:
     """All settings. Times are in seconds; lists come from comma-separated values."""
 
@@ -36,6 +48,8 @@ class Config:
     data_dir: Path = Path("var")
     demo_password: str | None = field(default=None, repr=False)
     audit_secret: str | None = field(default=None, repr=False)
+    mail_server: MailServer | None = None
+    public_url: str | None = None
     meta_app_secrets: tuple[str, ...] = field(default=(), repr=False)
     meta_verify_tokens: tuple[str, ...] = field(default=(), repr=False)
     meta_graph_url: str = DEFAULT_GRAPH_URL
@@ -69,6 +83,8 @@ class Config:
             data_dir=Path(env.get("CRM_DATA_DIR") or "var").expanduser(),
             demo_password=demo_password(env),
             audit_secret=env.get("CRM_AUDIT_KEY", "").strip() or None,
+            mail_server=mail_server(env),
+            public_url=web_url(env, "CRM_PUBLIC_URL", "") or None,
             meta_app_secrets=comma_list(env, "META_APP_SECRET"),
             meta_verify_tokens=comma_list(env, "META_VERIFY_TOKEN"),
             meta_graph_url=web_url(env, "META_GRAPH_URL", DEFAULT_GRAPH_URL),
@@ -96,6 +112,12 @@ class Config:
             raise ConfigError(
                 "CRM_SESSION_IDLE_SECONDS is longer than CRM_SESSION_SECONDS; "
                 "the idle limit must be the shorter one, e.g. 28800 and 43200."
+            )
+        if self.mail_server and not self.public_url:
+            # A link in an e-mail must not follow the Host header of whoever asked for it.
+            raise ConfigError(
+                "CRM_PUBLIC_URL is not set and SMTP_HOST is; links in e-mails need the address of "
+                "this installation, e.g. CRM_PUBLIC_URL=https://crm.example.com"
             )
 
     @property
@@ -161,10 +183,15 @@ def boolean(env: Mapping[str, str], name: str, default: bool) -> bool:
 
 
 def web_url(env: Mapping[str, str], name: str, default: str) -> str:
+    """The address without a slash at its end; `default` ("" is allowed) where it is not set."""
     value = env.get(name, "").strip().rstrip("/") or default
+    if not value:
+        return value
     parts = urlsplit(value)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ConfigError(f"{name}={value!r} is not a web address, e.g. {name}={default}")
+        raise ConfigError(
+            f"{name}={value!r} is not a web address, e.g. {name}={default or 'https://crm.example.com'}"
+        )
     return value
 
 
@@ -228,3 +255,29 @@ def demo_password(env: Mapping[str, str]) -> str | None:
             "CRM_DEMO_PASSWORD has fewer than 10 characters, e.g. CRM_DEMO_PASSWORD=prueba-charla-1"
         )
     return value or None
+
+
+def mail_server(env: Mapping[str, str]) -> MailServer | None:
+    """None without SMTP_HOST: links are then shown to the admin, who passes them on."""
+    host = env.get("SMTP_HOST", "").strip()
+    if not host:
+        return None
+    security = env.get("SMTP_SECURITY", "").strip().lower() or "starttls"
+    if security not in {"starttls", "tls", "none"}:
+        raise ConfigError(
+            f"SMTP_SECURITY={security!r} is none of starttls, tls and none, "
+            "e.g. SMTP_SECURITY=starttls"
+        )
+    sender = required(env, "SMTP_FROM", "Charla <charla@example.com>")
+    if "@" not in sender or any(char in sender for char in "\r\n"):
+        raise ConfigError(
+            f"SMTP_FROM={sender!r} is not an e-mail, e.g. SMTP_FROM=charla@example.com"
+        )
+    return MailServer(
+        host=host,
+        sender=sender,
+        port=integer(env, "SMTP_PORT", 465 if security == "tls" else 587, low=1, high=65535),
+        user=env.get("SMTP_USER", "").strip() or None,
+        password=env.get("SMTP_PASSWORD", "") or None,
+        security=security,
+    )

@@ -42,6 +42,8 @@ JOBS = {
     "routing.serve": JobSpec("routing", 60),
     "routing.release": JobSpec("routing", 60),
     "housekeeping.purge": JobSpec("slow", 300),
+    "emails.send": JobSpec("slow", 90),
+    "audit.seal": JobSpec("slow", 120),
 }
 
 

@@ -21,8 +21,11 @@ from babel.messages.mofile import write_mo
 ROOT = Path(__file__).resolve().parent.parent
 CRM = ROOT / "crm"
 TRANSLATIONS = CRM / "translations"
-METHODS = [("**.py", "python"), ("templates/**.html", "jinja2")]
-OPTIONS = {"templates/**.html": {"silent": "false", "trimmed": "true"}}
+METHODS = [("**.py", "python"), ("templates/**.html", "jinja2"), ("templates/**.txt", "jinja2")]
+OPTIONS = {
+    pattern: {"silent": "false", "trimmed": "true"}
+    for pattern in ("templates/**.html", "templates/**.txt")
+}
 KEYWORDS = {
     "_": None,
     "gettext": None,

@@ -19,7 +19,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from crm.db import atomic, db
 from crm.models import ScheduledRun
-from crm.services import routing
+from crm.services import emails, routing
 from crm.services.messages.delivery import find_due_numbers
 
 
@@ -88,6 +88,10 @@ SWEEPS: tuple[Sweep, ...] = (
     Sweep("routing.route", routing.find_unrouted_chats),
     Sweep("routing.drain", routing.find_drainable_campaigns),
     Sweep("routing.release", find_gone_agents),
+    Sweep("emails.send", emails.find_due_emails),
 )
 
-PERIODIC: tuple[Periodic, ...] = (Periodic("housekeeping.purge", every=3600),)
+PERIODIC: tuple[Periodic, ...] = (
+    Periodic("housekeeping.purge", every=3600),
+    Periodic("audit.seal", every=60),
+)

@@ -3,6 +3,14 @@
 Messages are not in it, nor moves of chats: those have rows of their own.
 """
 
+from crm.services.audit.reading import (
+    AuditFilter,
+    export_audit,
+    list_actions,
+    list_audit,
+    load_audit,
+    safe_cell,
+)
 from crm.services.audit.recording import (
     HIDDEN,
     Origin,
@@ -13,14 +21,40 @@ from crm.services.audit.recording import (
     record,
     snapshot,
 )
+from crm.services.audit.sealing import (
+    AT_ONCE,
+    Head,
+    Verdict,
+    append_head,
+    find_head,
+    heads_path,
+    read_heads,
+    seal_rows,
+    verify_chain,
+)
 
 __all__ = [
+    "AT_ONCE",
     "HIDDEN",
+    "AuditFilter",
+    "Head",
     "Origin",
     "Snapshot",
+    "Verdict",
+    "append_head",
     "bind",
     "difference",
+    "export_audit",
+    "find_head",
+    "heads_path",
     "keyed_hash",
+    "list_actions",
+    "list_audit",
+    "load_audit",
+    "read_heads",
     "record",
+    "safe_cell",
+    "seal_rows",
     "snapshot",
+    "verify_chain",
 ]
