@@ -3,6 +3,8 @@
   // Text and the ground under it, as the browser computed them; a pair below 4.5 : 1 (3 : 1 for
   // large text) is reported with its words.
   contrast: () => {
+  // A colour on its way from one theme to the other is neither.
+  document.getAnimations().forEach((animation) => animation.finish());
   const canvas = document.createElement('canvas').getContext('2d', { willReadFrequently: true });
   canvas.canvas.width = canvas.canvas.height = 1;
   const rgba = (colour, under) => {

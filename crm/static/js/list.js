@@ -44,17 +44,18 @@ function keepOneStop() {
 const waiting = new Map(); // chat id -> row, held back while the pointer rests on the list
 let pointerInside = false;
 
-function placeFor(row, among) {
-  return among.find((other) => other !== row && other.dataset.lastAt < row.dataset.lastAt) ?? null;
+/** The server's order: the last written first, and of one moment the one that opened last. */
+function standsBelow(one, other) {
+  if (one.dataset.lastAt !== other.dataset.lastAt) return one.dataset.lastAt < other.dataset.lastAt;
+  return Number(one.dataset.chatId) < Number(other.dataset.chatId);
 }
+const placeFor = (row, among) => among.find((other) => other !== row && standsBelow(other, row)) ?? null;
 
 /** Would this row stand where it stands now? Then nothing moves and nobody has to wait. */
 function staysPut(row, current) {
   const rows = $$("li[data-chat-id]", list());
   const at = rows.indexOf(current);
-  const before = rows[at - 1];
-  const after = rows[at + 1];
-  return (!before || before.dataset.lastAt >= row.dataset.lastAt) && (!after || after.dataset.lastAt <= row.dataset.lastAt);
+  return (at === 0 || standsBelow(row, rows[at - 1])) && (at === rows.length - 1 || standsBelow(rows[at + 1], row));
 }
 
 /** Renew a row in place. Its link stays the same element, so that focus and selection stay. */
@@ -128,7 +129,7 @@ function showWaiting() {
 }
 
 function release() {
-  const rows = [...waiting.values()].sort((a, b) => (a.dataset.lastAt < b.dataset.lastAt ? -1 : 1));
+  const rows = [...waiting.values()].sort((a, b) => (standsBelow(a, b) ? -1 : 1));
   waiting.clear();
   for (const row of rows) {
     if (row.isConnected) move(row);
@@ -159,7 +160,10 @@ document.addEventListener("crm:event", ({ detail }) => {
     }
   }
 });
-// live.js has fetched the list anew and morphed it in.
+// live.js fetches the list anew and morphs it in.
+document.addEventListener("crm:mending", ({ detail }) => {
+  if (detail.list) $$("li[data-chat-id]", detail.list).forEach(dress);
+});
 document.addEventListener("crm:synced", ({ detail }) => {
   if (!detail.list || !list()) return;
   waiting.clear();
@@ -272,12 +276,14 @@ document.addEventListener("reset", (event) => {
   search(false);
   $("#q").focus();
 });
+// Back and forward: an address without a tab means the one that the desk began with.
+const home = list()?.dataset.query ?? "";
 document.addEventListener("crm:address", () => {
   const wanted = params();
-  const has = new URLSearchParams(list()?.dataset.query ?? "");
-  if ((wanted.get("tab") ?? has.get("tab")) === has.get("tab") && (wanted.get("q") ?? "") === (has.get("q") ?? "")) return;
+  const query = wanted.has("tab") || wanted.has("q") ? wanted.toString() : home;
+  if (!list() || query === list().dataset.query) return;
   if ($("#q")) $("#q").value = wanted.get("q") ?? "";
-  reload(wanted.toString());
+  reload(query);
 });
 
 // A draft was written or dropped: its row says so.

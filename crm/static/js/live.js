@@ -257,6 +257,7 @@ async function mendList() {
   await fetchFurtherRows(fresh, rows.querySelectorAll("[data-chat-id]").length);
   if (byId("rows")?.dataset.query !== query) return;
   keepMarks(byId("rows"), fresh);
+  tell("mending", { list: fresh });
   await keepingScroll(byId("rows"), () => morph(byId("rows"), fresh));
   const tabs = $("#tabs", page);
   if (tabs && byId("tabs")) await morph(byId("tabs"), tabs);
@@ -362,6 +363,7 @@ const thread = {
     const fresh = page.querySelector("#thread[data-chat-id]");
     if (!fresh) return;
     prepareLog(byId("log"), fresh.querySelector("#log"));
+    tell("mending", { thread: fresh });
     keepComposer(byId("compose"), fresh.querySelector("#compose"));
     await keepingLog(() => morph(this.element(), fresh));
     const panel = $("#panel", page);

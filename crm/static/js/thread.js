@@ -55,12 +55,12 @@ const sizes = new ResizeObserver(() => { if (pinned && log()) log().scrollTop = 
 
 // --- days ----------------------------------------------------------------------------------------
 
-const entries = () => $$("#log > [data-position]");
+const entries = (area = log()) => $$(":scope > [data-position]", area);
 
 /** A line before the first message of each day. Cheap enough to do anew: it compares, then mends. */
-export function drawDays() {
+export function drawDays(area = log()) {
   let day = null;
-  for (const entry of entries()) {
+  for (const entry of entries(area)) {
     const at = new Date(entry.dataset.position);
     const own = dayOf(at);
     let line = entry.previousElementSibling;
@@ -71,6 +71,7 @@ export function drawDays() {
       has?.remove();
       const fresh = document.createElement("div");
       fresh.className = "day";
+      fresh.id = `day-${own}`;
       fresh.dataset.day = own;
       fresh.setAttribute("role", "separator");
       fresh.textContent = dayLine(at);
@@ -271,7 +272,13 @@ document.addEventListener("crm:chat-state", ({ detail }) => {
   if (pinned) markRead();
 });
 
-// live.js has fetched the thread anew and morphed it in: what only this page draws comes back.
+// live.js fetches the thread anew and morphs it in: what only this page draws is in it beforehand.
+document.addEventListener("crm:mending", ({ detail }) => {
+  const fresh = detail.thread && $("#log", detail.thread);
+  if (!fresh) return;
+  nameMe(fresh);
+  drawDays(fresh);
+});
 document.addEventListener("crm:synced", ({ detail }) => {
   if (!detail.thread || !log()) return;
   nameMe();
