@@ -141,6 +141,44 @@ def receipt_reason(reason: str | None) -> str:
     return words.get(reason or "", reason or "")
 
 
+@blueprint.app_template_filter("strategy_word")
+def strategy_word(strategy: str) -> str:
+    words = {
+        "round_robin": _("By turns"),
+        "least_busy": _("Least busy"),
+        "skills": _("By skills"),
+        "priority": _("By priority"),
+        "last_agent": _("Last agent"),
+        "manual": _("By hand"),
+    }
+    return words.get(strategy, strategy)
+
+
+@blueprint.app_template_filter("obstacle_word")
+def obstacle_word(code: str) -> str:
+    """Why automatic assignment passed an agent by."""
+    words = {
+        "user_inactive": _("account not active"),
+        "not_in_campaign": _("not in this campaign"),
+        "not_permitted": _("may not answer"),
+        "busy": _("busy"),
+        "paused": _("paused"),
+        "offline": _("offline"),
+        "auto_assign_off": _("receives by hand only"),
+        "full": _("no place free"),
+        "campaign_full": _("no place free in this campaign"),
+        "skills": _("lacks a skill"),
+        "lapsed": _("did not answer it before"),
+    }
+    return words.get(code, code)
+
+
+@blueprint.app_template_filter("country_name")
+def country_name(code: str | None) -> str:
+    """'CO' -> 'Colombia'; anything else as it was typed."""
+    return get_locale().territories.get((code or "").upper(), code or "")
+
+
 @blueprint.app_template_filter("reason")
 def failure_reason(message: str | None, code: str | None) -> str:
     """Why a message was not delivered: our words where we have them, else the provider's."""

@@ -124,8 +124,10 @@ function drop(row) {
 function showWaiting() {
   const button = $("#newer");
   if (!button) return;
-  button.hidden = waiting.size === 0;
-  $("span", button).textContent = fill(waiting.size === 1 ? words.newOne : words.newMany, { n: waiting.size });
+  // One's own answer moves a row too; that is no news.
+  const news = [...waiting.values()].filter((row) => Number(row.dataset.unread)).length;
+  button.hidden = news === 0;
+  $("span", button).textContent = fill(news === 1 ? words.newOne : words.newMany, { n: news });
 }
 
 function release() {
