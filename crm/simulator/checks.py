@@ -103,6 +103,8 @@ def _check_media(body: Body) -> None:
     kind = body["type"]
     content = part(body, kind)
     check_media_object(content, kind)
+    if not isinstance(content.get("voice", False), bool):
+        raise invalid_parameter(f"Param {kind}['voice'] must be a boolean.")
     if kind in ("audio", "sticker") and "caption" in content:
         raise invalid_parameter(f'Unexpected key "caption" on param "{kind}".')
 

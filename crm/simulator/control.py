@@ -70,16 +70,13 @@ def settings() -> Response:
     unknown = set(body) - set(_settings(sim))
     if unknown:
         raise CustomerError(f"There is no setting {min(unknown)}.")
+    changes: Row = {key: bool(value) for key, value in body.items() if key != "delay_scale"}
     if "delay_scale" in body:
         try:
-            sim.delay_scale = min(max(float(body["delay_scale"]), 0.0), 1000.0)
+            changes["delay_scale"] = min(max(float(body["delay_scale"]), 0.0), 1000.0)
         except (TypeError, ValueError):
             raise CustomerError("delay_scale must be a number.") from None
-    for key in ("enforce_window", "window_refused_at_once"):
-        if key in body:
-            setattr(sim, key, bool(body[key]))
-    if "limits" in body:
-        sim.limits.on = bool(body["limits"])
+    sim.change_settings(changes)
     return jsonify(_settings(sim))
 
 
@@ -210,6 +207,14 @@ def press() -> Response:
             choice=str(body.get("choice")),
         )
     )
+
+
+@bp.post("/played")
+def played() -> Response:
+    """The customer listens to a voice note of the business: wamid."""
+    if not simulator().receipts.played(str(asked().get("wamid"))):
+        raise CustomerError("That message is not a voice note from the business.")
+    return jsonify({"ok": True})
 
 
 @bp.post("/look")
@@ -366,7 +371,7 @@ def describe_message(sim: "Simulator", message: Row) -> Row:
     """A message as a phone sees it: `shown` is False for what never reached it."""
     row = dict(message)
     if message["direction"] == "out":
-        row["shown"] = message["status"] in ("delivered", "read")
+        row["shown"] = message["status"] in ("delivered", "read", "played")
         row["choices"] = [
             {
                 "id": reply.get("id") or reply.get("payload"),

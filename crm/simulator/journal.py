@@ -7,6 +7,7 @@ fsync per call was the road not taken: it caps a slow disk at a few hundred send
 
 import json
 import os
+import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -83,7 +84,12 @@ class Ledger(Log):
             self._wanted.clear()
             # Lines appended from here on wait for the next round: their write may come too late.
             done, self._next = self._next, Event()
-            pool.apply(os.fsync, (self._fd,))
+            try:
+                pool.apply(os.fsync, (self._fd,))
+            except OSError as error:
+                # A judge that cannot write must not go on answering; a supervisor starts it anew.
+                print(f"simulator: {self.path}: {error}", file=sys.stderr, flush=True)
+                os._exit(1)
             done.set()
 
 

@@ -77,6 +77,16 @@ class Receipts:
             if message["number_id"] == number_id and message["status"] == "delivered":
                 self._later("read", self._read, message["wamid"])
 
+    def played(self, wamid: str) -> bool:
+        """The customer listens to a voice note; False where the message is no such thing."""
+        message = self._sim.world.messages.get(wamid)
+        if message is None or message["direction"] != "out" or message["type"] != "audio":
+            return False
+        heard = message["content"].get("voice") and message["status"] in ("delivered", "read")
+        if heard and self._sim.world.customers[message["wa_id"]].get("receipts", True):
+            self._set(message, "played")
+        return True
+
     # -- steps ----------------------------------------------------------------------------------
 
     def _all(self, wa_id: str) -> list[Row]:

@@ -32,16 +32,12 @@ class Simulator:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        # Switches that tests and the page change while it runs.
-        self.delay_scale = settings.delay_scale
-        self.enforce_window = True
-        self.window_refused_at_once = False
         self._lock = _lock(settings)
         self.world = World(settings.data_dir)
         self.accepted = Ledger(settings.data_dir / "accepted.jsonl")
         self.acknowledged = Ledger(settings.data_dir / "webhooks.jsonl")
         self.faults = Faults()
-        self.limits = Limits(on=settings.limits)
+        self._take_settings()
         self.bus = Bus()
         self.faults.on_change = self._tell_faults
         self.timeline = Timeline()
@@ -188,12 +184,10 @@ class Simulator:
         self.timeline.clear()
         self.outbox.clear()
         self.faults.remove()
-        self.limits = Limits(on=self.limits.on)
-        self.delay_scale, self.enforce_window = self.settings.delay_scale, True
-        self.window_refused_at_once = False
         self.customers.watching.clear()
         self.world.clear()
         self.world.journal.replace([])
+        self._take_settings()
         self.media.clear()
         self.bus.calls.clear()
         if ledgers:
@@ -202,9 +196,21 @@ class Simulator:
         self._seed()
         self.bus.tell("resync", {})
 
+    def change_settings(self, changes: Row) -> None:
+        """Change delay_scale, limits, enforce_window, window_refused_at_once; outlives kill -9."""
+        self.world.record({"e": "settings", "set": changes})
+        self._take_settings()
+
+    def _take_settings(self) -> None:
+        kept = self.world.settings
+        self.delay_scale: float = kept.get("delay_scale", self.settings.delay_scale)
+        self.enforce_window: bool = kept.get("enforce_window", True)
+        self.window_refused_at_once: bool = kept.get("window_refused_at_once", False)
+        self.limits = Limits(on=kept.get("limits", self.settings.limits))
+
     def _seed(self) -> None:
         for number in self.settings.numbers:
-            if number["id"] not in self.world.numbers:
+            if self.world.numbers.get(number["id"]) != number:
                 self.world.record({"e": "number", "number": number})
         if self.world.seeded:
             return

@@ -94,7 +94,7 @@ def status_part(customer: Row, message: Row, status: str, *, at: float, errors: 
     if message.get("opaque") is not None:
         row["biz_opaque_callback_data"] = message["opaque"]
     part: Row = {"statuses": [row]}
-    if status in ("delivered", "read"):
+    if status in ("delivered", "read", "played"):
         part = {"contacts": [contact(customer)], **part}
     return part
 

@@ -36,7 +36,12 @@ class World:
         self.clear()
         for event in self.journal.rows():
             self.apply(event)
+        self._compact()
+
+    def _compact(self) -> None:
         self.journal.replace(self.snapshot())
+        # What is left may itself be large: wait until as much again has come.
+        self._compact_at = max(COMPACT_BYTES, 2 * self.journal.size)
 
     def clear(self) -> None:
         """Forget everything (memory only)."""
@@ -49,6 +54,7 @@ class World:
         self.media: dict[str, Row] = {}
         self.outbox: dict[int, Row] = {}
         self.unsubscribed: set[str] = set()
+        self.settings: Row = {}
         self.last_out_id = 0
         self.seeded = False
 
@@ -56,10 +62,8 @@ class World:
         """Write the event down, then let it happen."""
         self.journal.append(event)
         self.apply(event)
-        if self.journal.size > COMPACT_BYTES:
-            self.journal.replace(self.snapshot())
-            # What is left may itself be large; do not compact again for every line.
-            self.journal.size //= 2
+        if self.journal.size > self._compact_at:
+            self._compact()
 
     def apply(self, event: Row) -> None:
         """Change memory by one journal line. Lines of unknown kind are a newer version's."""
@@ -93,6 +97,8 @@ class World:
         rows: list[Row] = [{"e": "counter", "last_out_id": self.last_out_id}]
         if self.seeded:
             rows.append({"e": "seeded"})
+        if self.settings:
+            rows.append({"e": "settings", "set": dict(self.settings)})
         rows += [{"e": "number", "number": row} for row in self.numbers.values()]
         rows += [{"e": "customer", "customer": row} for row in self.customers.values()]
         rows += [{"e": "template", "template": row} for row in self.templates.values()]
@@ -119,6 +125,9 @@ class World:
 
     def _on_seeded(self, event: Row) -> None:
         self.seeded = True
+
+    def _on_settings(self, event: Row) -> None:
+        self.settings.update(event["set"])
 
     def _on_number(self, event: Row) -> None:
         self.numbers[event["number"]["id"]] = event["number"]

@@ -58,6 +58,7 @@ ACCEPTED: dict[str, Row] = {
     "image by id": {**TO, "type": "image", "image": {"id": "1", "caption": "Foto"}},
     "image by link": {**TO, "type": "image", "image": {"link": "https://example.com/a.jpg"}},
     "audio": {**TO, "type": "audio", "audio": {"id": "1"}},
+    "voice note": {**TO, "type": "audio", "audio": {"id": "1", "voice": True}},
     "video": {**TO, "type": "video", "video": {"id": "1", "caption": "Video"}},
     "document": {**TO, "type": "document", "document": {"id": "1", "filename": "a.pdf"}},
     "sticker": {**TO, "type": "sticker", "sticker": {"id": "1"}},

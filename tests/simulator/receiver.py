@@ -14,6 +14,13 @@ from urllib.parse import parse_qs, urlsplit
 Row = dict[str, Any]
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, *arguments: object) -> None:
+        """A killed sender resets its connections; that is no news."""
+
+
 class Receiver:
     """Answers each POST with `status` (0 = close without an answer) and keeps what came."""
 
@@ -33,8 +40,10 @@ class Receiver:
                 self._answer(200 if good else 403, query["hub.challenge"][0].encode())
 
             def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                if receiver.status == 0:
+                length = int(self.headers["Content-Length"])
+                body = self.rfile.read(length)
+                # Shorter: the sender was killed in the middle of it.
+                if receiver.status == 0 or len(body) < length:
                     self.close_connection = True
                     return
                 # Kept before it is answered: who has read the answer finds it here.
@@ -53,8 +62,7 @@ class Receiver:
             def log_message(self, *arguments: object) -> None:
                 pass
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_port}/webhooks/meta"
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 

@@ -141,6 +141,10 @@ class SimulatorServer:
         """The customer opens the chat (what was delivered becomes read) or leaves it."""
         self.control("POST", "look", {"number_id": number_id, "wa_id": wa_id, "on": on})
 
+    def play(self, wamid: str) -> None:
+        """The customer listens to a voice note of the business."""
+        self.control("POST", "played", {"wamid": wamid})
+
     def move_window(self, *, wa_id: str, number_id: str = NUMBER, hours: float = 25) -> None:
         """Put the customer's last word so many hours back."""
         body = {"number_id": number_id, "wa_id": wa_id, "hours": hours}

@@ -31,6 +31,7 @@ STRICTER = {
     r"to|recipient": "an empty recipient is none",
     r"message_id": "a receipt names a message",
     r"(image|audio|video|document|sticker)\.(id|link)": "ids are not empty, links are http(s)",
+    r"audio\.voice": "voice is true or false",
     r"(image|video|document)\.caption": "captions have 1,024 characters",
     r"document\.filename": "file names end somewhere",
     r"location\.(latitude|longitude)": "coordinates are numbers, as text too",

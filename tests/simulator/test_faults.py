@@ -187,6 +187,7 @@ def test_webhooks_may_come_twice(sim: SimulatorServer, crm: Receiver) -> None:
     sim.say(wa_id=ANA, name="Ana", text="Hola")
     crm.wait_for(lambda: len(crm.posts) == 2)
     assert crm.posts[0] == crm.posts[1]
+    crm.wait_for(lambda: len(sim.acknowledged()) == 2)
     assert [row["again"] for row in sim.acknowledged()] == [False, True]
 
 

@@ -195,6 +195,22 @@ def test_ticks_echo_our_own_id_and_the_price(
         }
 
 
+def test_a_voice_note_that_is_heard_is_played(
+    sim: SimulatorServer, crm: Receiver, send: Send, call: Callable[..., requests.Response]
+) -> None:
+    sim.say(wa_id=ANA, name="Ana", text="Hola")
+    media_id = call(
+        "POST",
+        f"{NUMBER}/media",
+        data={"messaging_product": "whatsapp", "type": "audio/ogg"},
+        files={"file": ("voz.ogg", b"OggS", "audio/ogg")},
+    ).json()["id"]
+    wamid = wamid_of(send({"type": "audio", "audio": {"id": media_id, "voice": True}}))
+    crm.wait_for(lambda: "delivered" in crm.statuses_of(wamid))
+    sim.play(wamid)
+    crm.wait_for(lambda: "played" in crm.statuses_of(wamid))
+
+
 def test_a_template_outside_the_window_is_billed(crm: Receiver, send: Send) -> None:
     content = {"name": "hello_world", "language": {"code": "en_US"}}
     wamid = wamid_of(send({"type": "template", "template": content}))

@@ -1,6 +1,6 @@
 // One message as a phone shows it.
 
-import { h, icon, initials, t, time, tint } from "./api.js";
+import { attempt, h, icon, initials, order, t, time, tint } from "./api.js";
 
 const MARKS = /(\*[^\s*](?:[^*\n]*[^\s*])?\*|_[^\s_](?:[^_\n]*[^\s_])?_|~[^\s~](?:[^~\n]*[^\s~])?~|```[\s\S]+?```|`[^`\n]+`|https?:\/\/[^\s<>"]+[^\s<>".,;:!?)])/g;
 
@@ -78,7 +78,7 @@ const BODIES = {
     content.id ? h("video", { controls: true, preload: "metadata", src: `/media/${content.id}` }) : linked(content),
     ...caption(content),
   ],
-  audio: (content) => [content.id ? player(content) : linked(content)],
+  audio: (content, message) => [content.id ? player(content, message) : linked(content)],
   document: (content) => [file(content), ...caption(content)],
   location: (content) => [place(content)],
   contacts: (content) => content.map?.((card) => person(card)) ?? [],
@@ -119,7 +119,7 @@ function person(card) {
     h("span", {}, h("b", {}, name), h("small", {}, number)));
 }
 
-function player(content) {
+function player(content, message) {
   const audio = h("audio", { src: `/media/${content.id}`, preload: "metadata" });
   const button = h("button", { class: "round primary", type: "button", "aria-label": t("play") }, icon("play"));
   const bar = h("progress", { max: "1", value: "0", "aria-hidden": "true" });
@@ -134,6 +134,9 @@ function player(content) {
   };
   for (const event of ["loadedmetadata", "timeupdate", "play", "pause", "ended"]) audio.addEventListener(event, show);
   button.addEventListener("click", () => (audio.paused ? audio.play() : audio.pause()));
+  if (message.direction === "out" && content.voice) {
+    audio.addEventListener("play", () => attempt(() => order("POST", "played", { wamid: message.wamid })), { once: true });
+  }
   return h("div", { class: "voice" }, button, bar, left, audio);
 }
 
