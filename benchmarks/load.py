@@ -1,7 +1,7 @@
 """A load generator: N keep-alive connections that post prepared bodies, in a process of its own.
 
-Called by webhooks.py: `python -m benchmarks.load PORT CONNECTIONS SECONDS BODIES_FILE`. The bodies
-(one signed HTTP request per line, base64) are sent each once, in order, spread over the connections.
+Called by webhooks.py: `python -m benchmarks.load PORT CONNECTIONS SECONDS REQUESTS_FILE`. The
+requests (one per line, signed, base64) are sent each once, in order, spread over the connections.
 Prints one line of JSON: answers by status, seconds, latencies in milliseconds.
 """
 

@@ -1,11 +1,12 @@
 """Webhook messages stored per second, as a ratio to a floor of the same run.
 
 Both servers are gunicorn with the product's own gunicorn.conf.py (one gevent worker each), on the
-same embedded Postgres, under the same load generator in a process of its own, in turns: floor, ours,
-floor, ours. Every delivery is one signed text message of its own, spread over CLIENTS customers.
-What counts as ours is a message that was answered with 200 and stands in the table.
+same embedded Postgres, under the same load generator in a process of its own, in turns: floor,
+ours, floor, ours. The floor is a bare Flask application with one raw INSERT per request (floor.py).
+Every delivery is one signed text message of its own, spread over CLIENTS customers. What counts is
+a message that was answered with 200 and stands in the table.
 
-    make bench ARGS=webhooks        or        python -m benchmarks.webhooks [--seconds 4]
+    python -m benchmarks.webhooks [--seconds 4] [--rounds 3] [--connections 16 64] [--bare]
 """
 
 from __future__ import annotations
@@ -50,10 +51,13 @@ def main() -> int:
     arguments.add_argument("--seconds", type=float, default=4)
     arguments.add_argument("--rounds", type=int, default=3)
     arguments.add_argument("--connections", type=int, nargs="*", default=CONNECTIONS)
+    arguments.add_argument("--bare", action="store_true", help="a floor without Flask")
     given = arguments.parse_args()
-    with tempfile.TemporaryDirectory(prefix="charla-bench-", ignore_cleanup_errors=True) as folder:
-        with embedded.servers(Path(folder) / "servers") as urls:
-            return run(given, Path(folder), settings(urls))
+    with (
+        tempfile.TemporaryDirectory(prefix="charla-bench-", ignore_cleanup_errors=True) as folder,
+        embedded.servers(Path(folder) / "servers") as urls,
+    ):
+        return run(given, Path(folder), settings(urls))
 
 
 def settings(urls: embedded.Urls) -> dict[str, str]:
@@ -74,7 +78,7 @@ def run(given: Any, folder: Path, environment: dict[str, str]) -> int:
     missed = False
     with (
         server("wsgi:app", environment) as ours,
-        server("benchmarks.floor:app", environment) as floor,
+        server(f"benchmarks.floor:{'bare' if given.bare else 'app'}", environment) as floor,
     ):
         warm_up(ours, floor, folder, environment)
         for connections in given.connections:
@@ -190,7 +194,7 @@ def server(application: str, environment: dict[str, str]) -> Iterator[int]:
     """gunicorn with the product's own settings; its port."""
     port = free_port()
     gunicorn = [sys.executable, "-m", "gunicorn"]
-    config = "gunicorn.conf.py" if application == "wsgi:app" else "benchmarks/floor.conf.py"
+    config = "gunicorn.conf.py" if application == "wsgi:app" else "benchmarks/floor_conf.py"
     process = subprocess.Popen(
         [*gunicorn, "-c", config, application],
         env={**environment, "PORT": str(port)},

@@ -60,9 +60,9 @@ class Door:
 
     def __init__(self, app: Flask) -> None:
         self.app = app
-        # One lane: who comes while a set is being stored forms the next one. Two lanes share the
-        # same core, and sets half as large cost more for each message.
-        self.commits: GroupCommit[Post, None] = GroupCommit(self.store, most=200, lanes=1)
+        # Two lanes: while Postgres works on one set, Python reads the next. More lanes only make
+        # the sets smaller, and every set has its price.
+        self.commits: GroupCommit[Post, None] = GroupCommit(self.store, most=200, lanes=2)
         self.secrets: AppSecrets | None = None
         self.secrets_read_at = 0.0
         self.reading = threading.Lock()

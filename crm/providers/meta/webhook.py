@@ -7,7 +7,6 @@ without notice: whatever is readable is read, the rest becomes `Other` or `Probl
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import json
 import math
@@ -70,7 +69,7 @@ def verify_signature(raw: bytes, header: str | None, secrets: Iterable[str]) -> 
         return None
     found = None
     for secret in secrets:
-        expected = hmac.new(secret.encode(), raw, hashlib.sha256).hexdigest()
+        expected = hmac.digest(secret.encode(), raw, "sha256").hex()
         if hmac.compare_digest(expected, given):
             found = secret
     return found

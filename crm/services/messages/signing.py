@@ -7,6 +7,7 @@ numbers of another.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -39,7 +40,7 @@ class AppSecrets:
     shared: tuple[str, ...] = ()
     own: dict[str, str] = field(default_factory=dict)
 
-    @property
+    @functools.cached_property
     def every(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(s for s in (*self.shared, *self.own.values()) if s))
 

@@ -2,5 +2,5 @@
 
 from pathlib import Path
 
-exec(Path("gunicorn.conf.py").read_text())  # noqa: S102 - the very same settings, word for word
+exec(Path("gunicorn.conf.py").read_text())
 del post_worker_init  # noqa: F821 - it closes the browsers' sockets, which the floor has not
