@@ -106,6 +106,10 @@ def test_the_desk_can_be_read_by_everybody(
     answer(page, "¡Con gusto!")
     expect(bubbles(page, "out").locator(".ticks.delivered")).to_be_visible()
     assert faults_of(page) == {}
+    page.locator(".event .receipt summary").last.click()
+    expect(page.locator(".receipt-body").last).to_contain_text("Por turnos")
+    expect(page.locator(".receipt-body .chosen").last).to_contain_text("Laura")
+    assert faults_of(page) == {}
     page.click("#my-status summary")
     assert faults_of(page) == {}
     page.keyboard.press("Escape")
