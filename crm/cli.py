@@ -7,6 +7,9 @@ from flask import Flask, current_app
 from flask.cli import with_appcontext
 
 from crm.db import atomic
+from crm.errors import DomainError
+from crm.models import LinkPurpose, User
+from crm.services import account_links, first_start, sign_in, two_factor
 from crm.services import audit as trail
 from crm.services import demo as demo_data
 from crm.services import doctor as examination
@@ -16,6 +19,7 @@ def register(app: Flask) -> None:
     app.cli.add_command(doctor)
     app.cli.add_command(demo)
     app.cli.add_command(audit)
+    app.cli.add_command(admin)
 
 
 @click.command()
@@ -84,3 +88,54 @@ def show_audit_head() -> None:
     """Print the last seal as POSITION:SEAL; keep it where the database's people cannot reach."""
     head = trail.find_head()
     click.echo(f"{head.position}:{head.seal}" if head else "Nothing is sealed yet.")
+
+
+@click.group()
+def admin() -> None:
+    """Accounts, for whoever runs this installation: the first one, and the way back in."""
+
+
+@admin.command("create")
+@click.argument("email")
+@click.option("--name", prompt="First and last name", help="First and last name.")
+@click.password_option(help="Asked for when it is not given.")
+@with_appcontext
+def create_admin(email: str, name: str, password: str) -> None:
+    """Make a super administrator."""
+    first_name, _, last_name = name.strip().partition(" ")
+    try:
+        with atomic():
+            first_start.create_admin(
+                email=email, first_name=first_name, last_name=last_name.strip(), password=password
+            )
+    except DomainError as error:
+        raise SystemExit(str(error)) from None
+    click.echo(f"{email} can sign in as super_admin.")
+
+
+@admin.command("link")
+@click.argument("email")
+@with_appcontext
+def make_link(email: str) -> None:
+    """Print a link by which this person chooses a new password; it works once, for an hour."""
+    base = current_app.config["CRM"].public_url or "http://<address of this installation>"
+    with atomic():
+        token = account_links.create_link(_load_person(email), LinkPurpose.RESET)
+    click.echo(f"{base}/account/link/{token}")
+
+
+@admin.command("reset-two-factor")
+@click.argument("email")
+@with_appcontext
+def reset_two_factor(email: str) -> None:
+    """Take away the second factor of somebody who has lost phone and codes."""
+    with atomic():
+        two_factor.reset_second_factor(_load_person(email), reason="by command")
+    click.echo(f"{email} has no second factor now.")
+
+
+def _load_person(email: str) -> User:
+    user = sign_in.find_by_email(email)
+    if user is None or user.is_system:
+        raise SystemExit(f"Nobody here has the e-mail {email}.")
+    return user

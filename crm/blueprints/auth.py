@@ -27,7 +27,7 @@ from crm.forms.auth import LoginForm
 from crm.lib.crypto import new_token
 from crm.models import User
 from crm.permissions import public, signed_in
-from crm.services import audit, sessions, sign_in
+from crm.services import audit, first_start, sessions, sign_in
 from crm.services.attempts import TooManyAttempts, Turn
 from crm.services.sessions import Stage
 
@@ -88,6 +88,8 @@ def home() -> ResponseReturnValue:
 def login() -> ResponseReturnValue:
     if current_user.is_authenticated:
         return redirect(url_for("inbox.page"))
+    if first_start.is_first_start():
+        return redirect(url_for("accounts.first"))
     return render_template("auth/login.html", form=LoginForm(next=request.args.get("next")))
 
 

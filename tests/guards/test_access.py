@@ -20,7 +20,12 @@ def test_every_route_names_its_permission_or_is_marked_public(app: Flask) -> Non
 
 
 PUBLIC = {
-    "auth.home", "auth.login", "auth.sign_in_form", "health.alive", "health.ready",
+    "auth.home", "auth.login", "auth.sign_in_form",
+    # Each opens only what its own link, code or empty installation allows.
+    "two_factor.finish", "two_factor.finish_form", "accounts.first", "accounts.first_form",
+    "accounts.follow_link", "accounts.choose_password", "accounts.choose_password_form",
+    "accounts.forgot", "accounts.forgot_form",
+    "health.alive", "health.ready",
     "webhooks.verify_meta", "webhooks.receive_meta", "webhooks.receive_wppconnect",
 }  # fmt: skip
 

@@ -1,0 +1,45 @@
+"""An installation without people: the first super administrator, once."""
+
+from __future__ import annotations
+
+from sqlalchemy import func, select, text
+
+from crm.db import db
+from crm.errors import Conflict
+from crm.models import Role, User
+from crm.permissions import SUPER_ADMIN
+from crm.services import users
+from crm.services.passwords import check_new_password, set_password
+
+# Any constant: two who come first take turns.
+FIRST_LOCK = 727_002
+
+
+class NotTheFirst(Conflict):
+    code = "not_the_first"
+    message = "This installation has people already. Sign in."
+
+
+def is_first_start() -> bool:
+    """True while nobody has ever had an account here, deleted ones included."""
+    anybody = select(func.count()).select_from(User).where(User.is_system.is_(False))
+    return not db.session.scalar(anybody)
+
+
+def create_first_admin(*, email: str, first_name: str, last_name: str, password: str) -> User:
+    """NotTheFirst for all but one, however many ask at once."""
+    db.session.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": FIRST_LOCK})
+    if not is_first_start():
+        raise NotTheFirst
+    return create_admin(email=email, first_name=first_name, last_name=last_name, password=password)
+
+
+def create_admin(*, email: str, first_name: str, last_name: str, password: str) -> User:
+    """A super administrator; by the first page or by the operator's command."""
+    check_new_password(password, None)
+    role_id = db.session.scalars(select(Role.id).where(Role.name == SUPER_ADMIN)).one()
+    user = users.create_user(
+        None, role_id=role_id, email=email, first_name=first_name, last_name=last_name
+    )
+    set_password(user, password)
+    return user
