@@ -105,15 +105,16 @@ class App {
     const each = (row, act) => this.phones
       .filter((phone) => phone.waId === row.wa_id && phone.numberId === row.number_id).forEach(act);
     source.addEventListener("open", () => {
-      const again = this.connected === false;
       this.connected = true;
       byId("lost").hidden = true;
-      this.watch();
-      if (again) this.resync();
+      // What happened before the stream was open is in no event: read again, the first time too.
+      attempt(() => this.resync());
     });
     source.addEventListener("error", () => {
       this.connected = false;
       setTimeout(() => { byId("lost").hidden = this.connected; }, 3000);
+      // The browser comes back by itself, unless an answer told it not to.
+      if (source.readyState === EventSource.CLOSED) setTimeout(() => this.listen(), 1000);
     });
     on("message", ({ message }) => each(message, (phone) => phone.onMessage(message)));
     on("status", ({ message }) => each(message, (phone) => phone.onMessage(message)));
