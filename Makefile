@@ -1,7 +1,7 @@
 # `make` alone explains itself. Nothing here needs more than make and Python 3.11 or 3.12.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format bench faults clean
+.PHONY: help run test check lint types migrations installed format bench faults clean
 VENV_PYTHON := .venv/bin/python
 
 help: ## Show this list
@@ -17,12 +17,20 @@ test: ## Run every test (ARGS="tests/flows -k inbox" for some)
 	@$(VENV_PYTHON) scripts/chromium.py
 	@exec $(VENV_PYTHON) -m pytest -n 2 --dist loadfile $(ARGS)
 
-check: ## Lint, formatting, types, and the migrations from nothing
-	@sh scripts/set_up.sh dev
+check: lint types migrations ## Lint, formatting, types, and the migrations from nothing
+
+lint: installed
 	$(VENV_PYTHON) -m ruff check .
 	$(VENV_PYTHON) -m ruff format --check .
+
+types: installed
 	$(VENV_PYTHON) -m mypy
+
+migrations: installed
 	$(VENV_PYTHON) scripts/check_migrations.py
+
+installed:
+	@sh scripts/set_up.sh dev
 
 format: ## Format the code
 	@sh scripts/set_up.sh dev

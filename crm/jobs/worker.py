@@ -3,7 +3,7 @@
 One queue per process, because RQ takes from several queues by a plain BLPOP, after which the job
 exists nowhere until it runs. No RQ scheduler: its fork would keep a dead worker's socket alive, and
 the next ring would go there. Jobs run inside the worker's process (SimpleWorker), not in a fork per
-job: a ring then starts its job in about 2 ms instead of about 15 (benchmarks/ring.py), and the
+job: a ring then starts its job several times sooner (benchmarks/ring.py prints both), and the
 connections to Postgres and to the provider stay open. What RQ's fork would give, an end for a job
 that hangs in C code, our supervisor gives: it kills a worker that is far over its job's time.
 """
