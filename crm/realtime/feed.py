@@ -47,6 +47,7 @@ class Feed:
         self._on_back = on_back
         self._stopped = threading.Event()
         self.lost = False
+        self.heard = False
 
     def stop(self) -> None:
         self._stopped.set()
@@ -104,6 +105,7 @@ class Feed:
         if self.lost:
             log.info("live_events_back")
         self.lost = False
+        self.heard = True
         self._on_back()
 
     def _note_lost(self, error: Exception) -> None:

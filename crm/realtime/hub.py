@@ -19,7 +19,7 @@ from crm.realtime.connection import RESTART, TOO_MANY, TOO_SLOW, Connection
 from crm.realtime.deliver import Deliverer
 from crm.realtime.feed import Feed
 from crm.realtime.watch import Watch
-from crm.realtime.wire import event_frame
+from crm.realtime.wire import encode_frame, event_frame
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -59,9 +59,11 @@ class Hub:
             own = [
                 other for other in self._connections.values() if other.user_id == connection.user_id
             ]
-            self._start()
+            self._start_threads()
         for other in own[: max(0, len(own) - SOCKETS_PER_USER)]:
             other.end(TOO_MANY, "too many pages")
+        # From here on nothing passes by unheard: now the page may fetch what came before.
+        connection.push(encode_frame({"type": "hello"}))
         if self.feed.lost:
             connection.push(event_frame("delayed"))
 
@@ -109,7 +111,12 @@ class Hub:
                 connection.end(TOO_SLOW, "too slow")
                 connection.wire.cut()
 
-    def _start(self) -> None:
+    def start(self) -> None:
+        """Listen before the first socket comes."""
+        with self._lock:
+            self._start_threads()
+
+    def _start_threads(self) -> None:
         if not self._threads:
             bodies = (self.feed.run, self.deliverer.run, self.watch.run)
             self._threads = [start_thread(body) for body in bodies]

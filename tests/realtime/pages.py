@@ -29,11 +29,11 @@ from crm.services import sessions
 
 ROOT = Path(__file__).parents[2]
 # Longest wait for something that should come; tests never assert how long it took.
-PATIENCE = 10.0
+PATIENCE = 40.0
 
 
 class Page:
-    """A browser page's socket, as far as the server can tell."""
+    """A browser page's socket, as far as the server can tell; greeted by the server already."""
 
     def __init__(
         self, address: str, token: str | None, *, origin: str | None = "", headers: Any = None
@@ -42,12 +42,16 @@ class Page:
         self.ws = websocket.WebSocket()
         self.ws.settimeout(PATIENCE)
         self.seen: list[dict[str, Any]] = []
+        self._early: list[dict[str, Any]] = []
         self.ws.connect(
             f"ws://{address}/socket",
             origin=f"http://{address}" if origin == "" else origin,
             suppress_origin=origin is None,
             header=[*([f"Cookie: sid={token}"] if token else []), *(headers or [])],
         )
+        self.wait_for(lambda m: m["type"] == "hello")
+        # What came before the greeting is still to be read.
+        self._early, self.seen = [m for m in self.seen if m["type"] != "hello"], []
 
     def say(self, **message: Any) -> None:
         self.ws.send(json.dumps(message))
@@ -59,6 +63,9 @@ class Page:
 
     def read(self, timeout: float = PATIENCE) -> dict[str, Any] | None:
         """The next message; None if none comes. Raises when the server has closed."""
+        if self._early:
+            self.seen.append(self._early.pop(0))
+            return self.seen[-1]
         self.ws.settimeout(timeout)
         try:
             text = self.ws.recv()
@@ -125,13 +132,28 @@ class Server:
 
 
 @contextlib.contextmanager
-def threaded_server(app: Flask, **settings: Any) -> Iterator[Server]:
+def threaded_server(app: Flask, *, is_listening: bool = True, **settings: Any) -> Iterator[Server]:
     """The development server in a thread of this process, with an application of its own.
 
     The hub lives as long as its application: a new one for each test keeps their sockets apart.
+    `is_listening`: it hears events before the first page comes, so that none is lost to a test that
+    publishes at once; in production that page is told to fetch.
     """
     config: Config = dataclasses.replace(app.config["CRM"], **settings)
-    own = create_app(config)
+    try:
+        own = create_app(config)
+        with serving(own) as server:
+            if is_listening:
+                hub_of(own).start()
+                wait_until(lambda: hub_of(own).feed.heard)
+            yield server
+    finally:
+        # The application that was made last has bound the client.
+        redis_client.bind(app.config["CRM"].redis_url)
+
+
+@contextlib.contextmanager
+def serving(own: Flask) -> Iterator[Server]:
     http = make_server("127.0.0.1", 0, own, threaded=True)
     http.daemon_threads = True
     thread = threading.Thread(target=lambda: http.serve_forever(poll_interval=0.02), daemon=True)
@@ -147,8 +169,6 @@ def threaded_server(app: Flask, **settings: Any) -> Iterator[Server]:
         http.shutdown()
         thread.join()
         http.server_close()
-        # The application that was made last has bound the client.
-        redis_client.bind(app.config["CRM"].redis_url)
 
 
 @contextlib.contextmanager
@@ -164,7 +184,7 @@ def gunicorn_server(
     )
     server = Server(f"127.0.0.1:{port}", app)
     try:
-        wait_until(lambda: is_listening(port))
+        wait_until(lambda: answers_on(port))
         yield server, process
     finally:
         for page in server.pages:
@@ -185,13 +205,13 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def is_listening(port: int) -> bool:
+def answers_on(port: int) -> bool:
     with socket.socket() as probe:
         probe.settimeout(0.2)
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def wait_until(is_so: Callable[[], bool], *, patience: float = 20.0) -> None:
+def wait_until(is_so: Callable[[], bool], *, patience: float = PATIENCE) -> None:
     deadline = time.monotonic() + patience
     while not is_so():
         if time.monotonic() > deadline:

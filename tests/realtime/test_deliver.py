@@ -183,7 +183,6 @@ def test_the_counts_follow_and_are_those_of_the_page(server: Server, desk: Desk)
 
 def test_changed_rights_act_on_an_open_socket(server: Server, desk: Desk) -> None:
     page = server.page_of(desk.cast.jhon)
-    page.wait_for_kind("resync")  # the first page of a process
     page.open(desk.waiting.id)
     with atomic():
         db.session.execute(

@@ -65,7 +65,7 @@ def own_redis(tmp_path: Path) -> Iterator[OwnRedis]:
 def server(app: Flask, own_redis: OwnRedis, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     monkeypatch.setattr(feed, "PING_SECONDS", 0.4)
     monkeypatch.setattr(feed, "RETRY_SECONDS", 0.1)
-    with threaded_server(app, redis_url=own_redis.url) as running:
+    with threaded_server(app, is_listening=False, redis_url=own_redis.url) as running:
         yield running
 
 
@@ -76,6 +76,7 @@ def change(desk: Desk) -> None:
 
 def test_a_redis_that_dies_and_returns(server: Server, desk: Desk, own_redis: OwnRedis) -> None:
     page = server.page_of(desk.cast.laura)
+    page.wait_for_kind("resync")  # the first page of a process
     page.open(desk.chat.id)
     own_redis.kill()
     page.wait_for_kind("delayed")
@@ -92,6 +93,7 @@ def test_a_redis_that_dies_and_returns(server: Server, desk: Desk, own_redis: Ow
 
 def test_a_redis_that_hangs_is_noticed(server: Server, desk: Desk, own_redis: OwnRedis) -> None:
     page = server.page_of(desk.cast.laura)
+    page.wait_for_kind("resync")  # the first page of a process
     page.open(desk.chat.id)
     own_redis.freeze()
     page.wait_for_kind("delayed")
@@ -113,6 +115,7 @@ def test_the_first_page_of_a_process_fetches_once_events_are_heard(
 
 def test_nonsense_on_the_channel_harms_nobody(server: Server, desk: Desk) -> None:
     page = server.page_of(desk.cast.laura)
+    page.wait_for_kind("resync")  # the first page of a process
     page.open(desk.chat.id)
     for nonsense in ("", "null", "[]", "{", '{"name":"x"}', '{"name":"chat_changed","data":{}}'):
         redis_client.publish(CHANNEL, nonsense)
@@ -128,6 +131,7 @@ def test_too_much_at_once_ends_in_one_resync(
     from crm.realtime.socket import hub_of
 
     page = server.page_of(desk.cast.laura)
+    page.wait_for_kind("resync")  # the first page of a process
     page.open(desk.chat.id)
     pending = hub_of(server.app).deliverer._pending
     monkeypatch.setattr(pending, "_limit", 0)

@@ -17,7 +17,7 @@ from crm.realtime.connection import RESTART, SESSION_OVER
 from crm.realtime.hub import SOCKETS_PER_USER
 from tests import factories
 from tests.realtime.conftest import Desk
-from tests.realtime.pages import Server, gunicorn_server, is_listening, token_of, wait_until
+from tests.realtime.pages import Server, answers_on, gunicorn_server, token_of, wait_until
 from tests.realtime.test_deliver import write
 
 
@@ -30,6 +30,7 @@ def production(app: Flask, environment: dict[str, str]) -> Iterator[tuple[Server
 def test_a_message_reaches_the_page(desk: Desk, production: tuple[Server, Popen[bytes]]) -> None:
     server, _process = production
     page = server.page_of(desk.cast.laura)
+    page.wait_for_kind("resync")  # the first page of a process: from here on events are heard
     page.open(desk.chat.id)
     write(desk, "¿Me llega hoy?")
     assert "¿Me llega hoy?" in page.wait_for_kind("bubble")["html"]
@@ -55,7 +56,7 @@ def test_sigterm_closes_the_sockets_first_and_ends_at_once(
     process.send_signal(signal.SIGTERM)
     assert [page.wait_closed() for page in pages] == [RESTART] * 3
     assert process.wait(30) == 0
-    assert not is_listening(int(server.address.rpartition(":")[2]))
+    assert not answers_on(int(server.address.rpartition(":")[2]))
 
 
 def test_sockets_hold_no_database_connection(

@@ -57,10 +57,6 @@ function connect() {
     become("live");
     say({ type: "visible", value: !document.hidden });
     thread.subscribe();
-    // Whatever happened while nobody listened: since the cut, or between the page's load and now
-    // (for the thread, the answer to `open` tells).
-    mend({ list: true, thread: !first });
-    first = false;
   };
   mine.onmessage = ({ data }) => {
     if (mine !== socket) return;
@@ -164,6 +160,11 @@ function receive(message) {
   if (message.type === "ping") {
     say({ type: "pong" });
     if (message.chat_id === thread.id() && thread.isBehind(message)) mend({ thread: true });
+  } else if (message.type === "hello") {
+    // The server listens for us now. What happened before, since the cut or since the page's load,
+    // is fetched (for the thread of a fresh page, the answer to `open` tells).
+    mend({ list: true, thread: !first });
+    first = false;
   } else if (message.type === "opened") {
     if (message.chat_id === thread.id()) thread.acknowledge(message);
   } else if (mending) waiting.push(message);
