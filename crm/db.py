@@ -100,6 +100,21 @@ def on_commit(callback: Callable[[], Any]) -> None:
     info["on_commit"].append(callback)
 
 
+def postpone_callbacks() -> Callable[[], None]:
+    """Inside `atomic()`, at its end: what was to run at the commit, to be run later by the door.
+
+    For a door that answers somebody first. Call it only when the commit has succeeded.
+    """
+    info = db.session().info
+    callbacks, info["on_commit"] = info["on_commit"], []
+
+    def run() -> None:
+        for callback in callbacks:
+            _run_after_commit(callback)
+
+    return run
+
+
 def _run_after_commit(callback: Callable[[], Any]) -> None:
     """The work is committed: a ring or an event that fails must not look like a failed request."""
     try:

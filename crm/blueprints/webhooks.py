@@ -20,7 +20,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from crm.blueprints.headers import HEADERS
 from crm.config import Config
-from crm.db import atomic, retrying
+from crm.db import atomic, postpone_callbacks, retrying
 from crm.extensions import csrf
 from crm.lib.batching import BatchInterrupted, GroupCommit
 from crm.permissions import public
@@ -90,13 +90,15 @@ class Door:
             return 503, "not stored, come again"
         return 200, "stored"
 
-    def store(self, posts: Sequence[Post]) -> list[Exception | None]:
-        """Store a set of POSTs in one transaction, or each by itself where the set is refused."""
+    def store(self, posts: Sequence[Post]) -> tuple[list[Exception | None], Callable[[], None]]:
+        """Store a set of POSTs in one transaction, or each by itself where the set is refused.
+
+        Browsers and workers are told afterwards: a slow Redis delays no answer but one.
+        """
         # A context, and so a session, of its own: the leader may be anybody's request or none.
         with self.app.app_context():
             try:
-                retrying(lambda: _receive_together(posts))
-                return [None] * len(posts)
+                return [None] * len(posts), retrying(lambda: _receive_together(posts))
             except Exception as error:
                 if is_connection_lost(error):
                     raise
@@ -155,14 +157,15 @@ class Door:
         log.warning(event, address=address)
 
 
-def _receive_together(posts: Sequence[Post]) -> None:
+def _receive_together(posts: Sequence[Post]) -> Callable[[], None]:
     with atomic():
         receive(posts)
+        return postpone_callbacks()
 
 
-def _receive_apart(posts: Sequence[Post]) -> list[Exception | None]:
+def _receive_apart(posts: Sequence[Post]) -> tuple[list[Exception | None], Callable[[], None]]:
     with atomic():
-        return receive_singly(posts)
+        return receive_singly(posts), postpone_callbacks()
 
 
 StartResponse = Callable[..., Any]

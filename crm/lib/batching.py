@@ -39,16 +39,21 @@ class _Caller(Generic[Item, Result]):
         self.woken.acquire()
 
 
-class GroupCommit(Generic[Item, Result]):
-    """Gathers items for `run(items) -> results`, one result (or exception) for each item, in order.
+Afterwards = Callable[[], None]
 
-    If `run` itself raises, every caller of that batch gets the error. `lanes` batches may run at
-    the same time; `most` is the largest batch.
+
+class GroupCommit(Generic[Item, Result]):
+    """Gathers items for `run(items) -> results, afterwards`.
+
+    One result (or exception) for each item, in order. If `run` itself raises, every caller of that
+    batch gets the error. `afterwards`, where there is one, is called when the others have their
+    answers and the next batch may begin. `lanes` batches may run at the same time; `most` is the
+    largest batch.
     """
 
     def __init__(
         self,
-        run: Callable[[Sequence[Item]], Sequence[Result | Exception]],
+        run: Callable[[Sequence[Item]], tuple[Sequence[Result | Exception], Afterwards | None]],
         *,
         most: int = 100,
         lanes: int = 1,
@@ -82,8 +87,9 @@ class GroupCommit(Generic[Item, Result]):
         with self._lock:
             company = min(len(self._waiting), self._most - 1)
             batch = [mine, *(self._waiting.popleft() for _ in range(company))]
+        afterwards = None
         try:
-            self._settle(batch)
+            afterwards = self._settle(batch)
         finally:
             with self._lock:
                 if self._waiting:
@@ -92,11 +98,14 @@ class GroupCommit(Generic[Item, Result]):
                     successor.woken.release()
                 else:
                     self._free_lanes += 1
+        if afterwards is not None:
+            afterwards()
 
-    def _settle(self, batch: list[_Caller[Item, Result]]) -> None:
+    def _settle(self, batch: list[_Caller[Item, Result]]) -> Afterwards | None:
         results: Sequence[Result | Exception] = [BatchInterrupted()] * len(batch)
+        afterwards = None
         try:
-            results = self._run([caller.item for caller in batch])
+            results, afterwards = self._run([caller.item for caller in batch])
             if len(results) != len(batch):
                 raise RuntimeError(f"{len(results)} results for {len(batch)} items")
         except Exception as error:
@@ -109,3 +118,4 @@ class GroupCommit(Generic[Item, Result]):
                     caller.result = result
                 if not caller.leads:
                     caller.woken.release()
+        return afterwards

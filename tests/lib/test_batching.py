@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 
 from crm.lib.batching import BatchInterrupted, GroupCommit
+
+Answers = tuple[list[int | Exception], Callable[[], None] | None]
 
 
 class Store:
@@ -22,7 +24,7 @@ class Store:
         self.guard = threading.Lock()
         self.group: GroupCommit[int, int] = GroupCommit(self.run, **options)
 
-    def run(self, items: Sequence[int]) -> list[int | Exception]:
+    def run(self, items: Sequence[int]) -> Answers:
         with self.guard:
             self.batches.append(list(items))
             self.running += 1
@@ -31,7 +33,7 @@ class Store:
         assert self.open.wait(20)
         with self.guard:
             self.running -= 1
-        return [ValueError(item) if item < 0 else item * 10 for item in items]
+        return [ValueError(item) if item < 0 else item * 10 for item in items], None
 
 
 class Callers:
@@ -106,11 +108,11 @@ def test_an_answer_that_is_an_error_is_raised_for_its_caller_alone() -> None:
 def test_a_batch_that_fails_fails_for_all_in_it_and_for_nobody_after() -> None:
     calls: list[int] = []
 
-    def run(items: Sequence[int]) -> list[int | Exception]:
+    def run(items: Sequence[int]) -> Answers:
         calls.extend(items)
         if 1 in items:
             raise OSError("the database is away")
-        return list(items)
+        return list(items), None
 
     group: GroupCommit[int, int] = GroupCommit(run)
     with pytest.raises(OSError, match="away"):
@@ -120,10 +122,10 @@ def test_a_batch_that_fails_fails_for_all_in_it_and_for_nobody_after() -> None:
 
 
 def test_a_batch_that_was_interrupted_says_so_and_leaves_the_lane_free() -> None:
-    def run(items: Sequence[int]) -> list[int | Exception]:
+    def run(items: Sequence[int]) -> Answers:
         if 1 in items:
             raise KeyboardInterrupt
-        return list(items)
+        return list(items), None
 
     group: GroupCommit[int, int] = GroupCommit(run)
     with pytest.raises(KeyboardInterrupt):
@@ -135,11 +137,11 @@ def test_those_who_shared_an_interrupted_batch_do_not_wait_for_ever() -> None:
     first = threading.Event()
     go = threading.Event()
 
-    def run(items: Sequence[int]) -> list[int | Exception]:
+    def run(items: Sequence[int]) -> Answers:
         if items == [1]:
             first.set()
             go.wait(20)
-            return list(items)
+            return list(items), None
         raise SystemExit
 
     group: GroupCommit[int, int] = GroupCommit(run)
@@ -186,9 +188,9 @@ def test_two_lanes_run_two_batches_and_no_more() -> None:
 def test_nobody_is_forgotten_or_answered_twice_in_a_crowd() -> None:
     stored: list[int] = []
 
-    def run(items: Sequence[int]) -> list[int | Exception]:
+    def run(items: Sequence[int]) -> Answers:
         stored.extend(items)
-        return [item + 1 for item in items]
+        return [item + 1 for item in items], None
 
     group: GroupCommit[int, int] = GroupCommit(run, most=7, lanes=3)
     answers: dict[int, int] = {}
@@ -205,3 +207,35 @@ def test_nobody_is_forgotten_or_answered_twice_in_a_crowd() -> None:
         assert not thread.is_alive(), "a caller was forgotten"
     assert len(stored) == len(set(stored)) == 4000
     assert all(answer == item + 1 for item, answer in answers.items())
+
+
+def test_what_comes_afterwards_keeps_neither_the_others_nor_the_next_batch_waiting() -> None:
+    first = threading.Event()
+    go = threading.Event()
+    told = threading.Event()
+
+    def run(items: Sequence[int]) -> Answers:
+        if items == [1]:
+            first.set()
+            go.wait(20)
+        return list(items), (lambda: told.wait(20)) if len(items) == 2 else None  # type: ignore
+
+    group: GroupCommit[int, int] = GroupCommit(run)
+    callers = Callers(group)
+    callers.call(1)
+    first.wait(20)
+    callers.call(2, 3)
+    for _ in range(4000):
+        if len(group._waiting) == 2:
+            break
+        threading.Event().wait(0.005)
+    go.set()
+    # Somebody of the second batch still tells the world; a third one runs meanwhile.
+    for _ in range(4000):
+        if len(callers.answers) == 2:
+            break
+        threading.Event().wait(0.005)
+    assert group.submit(4) == 4
+    assert len(callers.answers) == 2
+    told.set()
+    assert callers.wait() == {1: 1, 2: 2, 3: 3}
