@@ -100,6 +100,17 @@ def safe_cell(value: Any) -> str:
     return f"'{written}" if written.startswith(FORMULA_STARTS) else written
 
 
+def list_authors() -> list[Row]:
+    """(id, first name, last name) of the people who may stand in the trail, for the filter."""
+    people = (
+        select(User.id, User.first_name, User.last_name)
+        .where(User.is_system.is_(False))
+        .order_by(User.first_name, User.last_name, User.id)
+        .limit(500)
+    )
+    return list(db.session.execute(people).all())
+
+
 def list_actions() -> list[str]:
     """Every action that stands in the trail, for the filter; by an index, not by reading it all."""
     found: list[str] = []
