@@ -27,7 +27,6 @@ POLICY = 1008
 INTERNAL_ERROR = 1011
 RESTART = 1012
 SESSION_OVER = 4401
-FORBIDDEN = 4403
 TOO_MANY = 4409
 TOO_SLOW = 4413
 
@@ -154,7 +153,10 @@ class Connection:
 
         flask-sock alone would close with 1000, which tells a page to stay away.
         """
-        code, reason = self.ending or (GOING_AWAY, "")
+        with self._lock:
+            # Nothing more is sent, whoever ended it.
+            self.ending = self.ending or (GOING_AWAY, "by the client")
+            code, reason = self.ending
         if code != TOO_SLOW:
             try:
                 self.ws.close(code, reason)

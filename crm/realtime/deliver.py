@@ -43,12 +43,14 @@ log = structlog.get_logger(__name__)
 ROW_SPACING = 0.05
 # Counts cost one query over all open chats: they follow within this time.
 COUNTS_SPACING = 1.0
+# With the database away every batch fails; the pages need not hear of each.
+RESYNC_SPACING = 5.0
 BATCH = 100
 BACKLOG = 5_000
 
 
 class Key(NamedTuple):
-    """One thing to be sent: a row, a bubble, ticks, an agent, the counts."""
+    """One thing to be sent: a row, a bubble, ticks, an agent, the counts, "fetch anew"."""
 
     kind: str
     chat_id: int = 0
@@ -112,13 +114,15 @@ class Deliverer:
             except Exception:
                 # The pages cannot be told what; they can be told to look.
                 log.exception("delivery_failed", events=len(batch))
-                self.hub.tell_all("resync")
+                self._pending.put(Key("resync"), frozenset(), spacing=RESYNC_SPACING)
 
     def send(self, batch: Iterable[tuple[Key, Audiences]]) -> None:
         """Send everything of one batch."""
         work: dict[str, dict[Key, Audiences]] = defaultdict(dict)
         for key, audiences in batch:
             work[key.kind][key] = audiences
+        if work["resync"]:
+            self.hub.tell_all("resync")
         connections = self.hub.connections()
         if not connections:
             return

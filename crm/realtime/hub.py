@@ -57,7 +57,9 @@ class Hub:
                 return
             self._connections[connection.id] = connection
             own = [
-                other for other in self._connections.values() if other.user_id == connection.user_id
+                other
+                for other in self._connections.values()
+                if other.user_id == connection.user_id and other.ending is None
             ]
             self._start_threads()
         for other in own[: max(0, len(own) - SOCKETS_PER_USER)]:

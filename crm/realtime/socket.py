@@ -118,11 +118,10 @@ def live(ws: Any) -> None:
     let_go_of_request()
     guest.hub.join(connection)
     log.info("socket_opened", user_id=connection.user_id, socket=connection.id)
-    code = None
     try:
         serve(connection)
-    except ConnectionClosed as closed:
-        code = closed.reason
+    except ConnectionClosed:
+        pass  # they left
     except OSError as error:
         log.info("socket_broken", socket=connection.id, error=type(error).__name__)
     except Exception:
@@ -130,9 +129,10 @@ def live(ws: Any) -> None:
         log.exception("socket_failed", socket=connection.id)
         connection.end(INTERNAL_ERROR, "error")
     finally:
-        guest.hub.leave(connection)
+        # On the register until the line is cut, so that the hub's watch sees a stuck goodbye too.
         connection.say_goodbye()
-        why = connection.ending or (code, "by the client")
+        guest.hub.leave(connection)
+        why = connection.ending
         log.info("socket_closed", user_id=connection.user_id, socket=connection.id, why=why)
 
 

@@ -127,6 +127,39 @@ def test_an_event_is_rendered_once_per_variant(
     assert rendered.count("inbox/_row.html") == 1
 
 
+def test_a_fragment_that_fails_spoils_nothing_else(
+    server: Server, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = render.render_template
+
+    def failing(template: str, **values: object) -> str:
+        if template == "inbox/_bubble.html":
+            raise RuntimeError("a message that no template can show")
+        return real(template, **values)
+
+    monkeypatch.setattr(render, "render_template", failing)
+    page = server.page_of(desk.cast.laura)
+    page.open(desk.chat.id)
+    write(desk, "hola")
+    assert "hola" in page.wait_for_kind("row")["html"]
+
+
+def test_a_delivery_that_fails_makes_the_pages_fetch(
+    server: Server, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(wanted: object) -> dict:
+        raise OSError("the database is away")
+
+    page = server.page_of(desk.cast.laura)
+    page.open(desk.chat.id)
+    with monkeypatch.context() as patch:
+        patch.setattr(render, "render_rows", failing)
+        write(desk, "hola")
+        page.wait_for_kind("resync")
+    write(desk, "otra vez")
+    assert "otra vez" in page.wait_for_kind("row")["html"]
+
+
 def test_a_burst_is_few_rows_and_every_bubble_in_order(server: Server, desk: Desk) -> None:
     page = server.page_of(desk.cast.laura)
     page.open(desk.chat.id)

@@ -63,7 +63,7 @@ def own_redis(tmp_path: Path) -> Iterator[OwnRedis]:
 
 @pytest.fixture
 def server(app: Flask, own_redis: OwnRedis, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    monkeypatch.setattr(feed, "PING_SECONDS", 0.4)
+    monkeypatch.setattr(feed, "PING_SECONDS", 1.5)
     monkeypatch.setattr(feed, "RETRY_SECONDS", 0.1)
     with threaded_server(app, is_listening=False, redis_url=own_redis.url) as running:
         yield running

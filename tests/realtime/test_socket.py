@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import websocket
 from flask import Flask
@@ -19,7 +21,7 @@ from crm.realtime.connection import (
 from crm.realtime.hub import SOCKETS_PER_USER
 from crm.realtime.socket import SOCKET_EVENTS, hub_of
 from tests.realtime.conftest import Desk
-from tests.realtime.pages import Server, token_of, wait_until
+from tests.realtime.pages import Server, threaded_server, token_of, wait_until
 
 FOREIGN = (
     "http://evil.example", "https://evil.example", "http://127.0.0.1", "http://127.0.0.1:1",
@@ -28,7 +30,7 @@ FOREIGN = (
 )  # fmt: skip
 
 
-def refusal(server: Server, token: str | None, **options: str | None) -> int:
+def refusal(server: Server, token: str | None, **options: Any) -> int:
     """The HTTP status with which the upgrade is refused."""
     with pytest.raises(websocket.WebSocketBadStatusException) as refused:
         server.page(token, **options)
@@ -49,6 +51,19 @@ def test_it_refuses_every_foreign_origin(server: Server, desk: Desk) -> None:
 
 def test_it_refuses_a_handshake_without_an_origin(server: Server, desk: Desk) -> None:
     assert refusal(server, token_of(desk.cast.laura), origin=None) == 403
+
+
+def test_behind_a_proxy_its_own_address_counts_and_no_other(app: Flask, desk: Desk) -> None:
+    told = ["X-Forwarded-Proto: https", "X-Forwarded-Host: crm.example.com"]
+    token = token_of(desk.cast.laura)
+    with threaded_server(app, proxy_hops=1) as behind:
+        for origin in (f"http://{behind.address}", "http://crm.example.com", "https://example.com"):
+            assert refusal(behind, token, origin=origin, headers=told) == 403
+        page = behind.page(token, origin="https://crm.example.com", headers=told)
+        assert page.open(desk.chat.id)["type"] == "opened"
+        # Without a proxy in front, such headers are a stranger's invention.
+    with threaded_server(app) as bare:
+        assert refusal(bare, token, origin="https://crm.example.com", headers=told) == 403
 
 
 def test_it_refuses_who_is_not_signed_in(server: Server, desk: Desk) -> None:
@@ -149,8 +164,6 @@ def test_a_chat_that_is_not_theirs_is_gone_for_them(server: Server, desk: Desk) 
 
 
 def test_thirty_sockets_leave_the_database_pool_to_the_pages(app: Flask, desk: Desk) -> None:
-    from tests.realtime.pages import threaded_server
-
     users = (desk.cast.laura, desk.cast.jhon, desk.cast.marta, desk.cast.admin)
     with threaded_server(app, database_pool_size=1) as small:
         pages = [small.page_of(user) for user in users for _ in range(SOCKETS_PER_USER)]
