@@ -8,7 +8,7 @@ from crm.db import db
 from crm.errors import Conflict
 from crm.models import Role, User
 from crm.permissions import SUPER_ADMIN
-from crm.services import users
+from crm.services import audit, users
 from crm.services.passwords import check_new_password, set_password
 
 # Any constant: two who come first take turns.
@@ -42,4 +42,5 @@ def create_admin(*, email: str, first_name: str, last_name: str, password: str) 
         None, role_id=role_id, email=email, first_name=first_name, last_name=last_name
     )
     set_password(user, password)
+    audit.record("users.create", user, after=audit.snapshot(user), user_id=user.id)
     return user

@@ -50,10 +50,8 @@ def set_password(user: User, password: str, *, keep_session: int | None = None) 
     sign_in.forget_devices(user.id)
 
 
-def change_password(user: User, *, current: str, new: str, session_id: int) -> None:
-    """By the person, who knows the current one; this session stays, the others end."""
-    if not sign_in.verify(current, user.password_hash):
-        raise WrongPassword
+def change_password(user: User, *, new: str, session_id: int) -> None:
+    """By the person, who has just proved the current one; this session stays, the others end."""
     set_password(user, new, keep_session=session_id)
     audit.record("users.change_password", user)
     emails.queue_email(EmailKind.PASSWORD_CHANGED, user)

@@ -119,7 +119,10 @@ def permissions_of(role_id: int) -> frozenset[str]:
 
 
 def create_user(actor: Scope | None, *, role_id: int, **values: Any) -> User:
-    """A new account without a password; its invitation sets one. `actor` None: a command."""
+    """A new account without a password; its invitation sets one. `actor` None: a command.
+
+    The door records it, as the form kit does for every area.
+    """
     role = _load_role(actor, role_id)
     user = User(
         **{name: values[name] for name in EDITABLE if name in values},
@@ -130,14 +133,13 @@ def create_user(actor: Scope | None, *, role_id: int, **values: Any) -> User:
     user.email = _free_email(user.email)
     db.session.add(user)
     _flush_email()
-    audit.record("users.create", user, after=audit.snapshot(user))
     return user
 
 
 def update_user(actor: Scope, user: User, *, role_id: int, **values: Any) -> User:
-    """Change data and role. `user` was loaded with its lock."""
+    """Change data and role. `user` was loaded with its lock; the door records it."""
     _check_may_manage(actor, user)
-    before = audit.snapshot(user)
+    email = user.email
     if role_id != user.role_id:
         role = _load_role(actor, role_id)
         guard_last_super_admin(user)
@@ -148,13 +150,26 @@ def update_user(actor: Scope, user: User, *, role_id: int, **values: Any) -> Use
     for name in EDITABLE:
         if name in values:
             setattr(user, name, values[name])
-    if user.email != before["email"]:
+    if sign_in.folded(user.email) != email:
         user.email = _free_email(user.email, own_id=user.id)
         # A link that went to the old address must not open the account.
         account_links.end_links(user.id)
     _flush_email()
-    audit.record("users.update", user, before=before)
     return user
+
+
+def state_of(user: User) -> dict[str, Any]:
+    """What the form of an account holds."""
+    return {name: getattr(user, name) for name in (*EDITABLE, "role_id")}
+
+
+def update_own_profile(user: User, **values: Any) -> None:
+    """What people set about themselves; never role, limits or e-mail."""
+    before = audit.snapshot(user)
+    for name in ("first_name", "last_name", "phone", "language", "time_zone"):
+        if name in values:
+            setattr(user, name, values[name])
+    audit.record("users.update_profile", user, before=before)
 
 
 def end_access(actor: Scope, user_id: int, *, status: UserStatus, reason: str) -> User:
