@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import threading
 from collections.abc import Callable
@@ -214,6 +215,40 @@ def test_what_is_too_large_is_413_and_not_read(client: FlaskClient, number: What
         "/webhooks/meta", environ_overrides={"CONTENT_LENGTH": str(50 * 1024 * 1024)}
     )
     assert answer.status_code == 413
+    assert count(WebhookEvent) == 0
+
+
+def chunked(client: FlaskClient, raw: bytes) -> int:
+    """Deliver without a Content-Length, as a server hands on a chunked body."""
+    answer = client.post(
+        "/webhooks/meta",
+        input_stream=io.BytesIO(raw),
+        headers=sign(raw),
+        environ_overrides={"wsgi.input_terminated": True},
+    )
+    return answer.status_code
+
+
+def test_a_chunked_delivery_is_taken_like_any_other(
+    client: FlaskClient, number: WhatsappNumber
+) -> None:
+    assert chunked(client, body(words("wamid.1"))) == 200
+    assert chunked(client, body(words("wamid.2", "x" * (3 * 1024 * 1024)))) == 413
+    assert chunked(client, b"hola") == 400
+    assert (count(Message), count(WebhookEvent)) == (1, 1)
+
+
+def test_a_delivery_that_is_cut_short_is_400_and_not_stored(
+    client: FlaskClient, number: WhatsappNumber
+) -> None:
+    raw = body(words("wamid.1"))
+    answer = client.post(
+        "/webhooks/meta",
+        data=raw,
+        headers=sign(raw),
+        environ_overrides={"CONTENT_LENGTH": str(len(raw) + 10)},
+    )
+    assert answer.status_code == 400
     assert count(WebhookEvent) == 0
 
 
