@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
 
 from crm.blueprints.kit import delete_row, save_form, show_form
 from crm.db import atomic, retrying
@@ -16,6 +19,23 @@ from crm.services import roles, users
 from crm.services.kit import find_last_changes, version_of
 
 blueprint = Blueprint("roles", __name__, url_prefix="/settings/roles")
+
+MODULES = {
+    "chats": _l("Chats"), "messages": _l("Messages"), "notes": _l("Notes"),
+    "clients": _l("Customers"), "tags": _l("Tags"), "tasks": _l("Tasks"), "files": _l("Files"),
+    "quick_replies": _l("Quick replies"), "templates": _l("Templates"),
+    "campaigns": _l("Campaigns"), "numbers": _l("Numbers"), "queues": _l("Queues"),
+    "rules": _l("Routing rules"), "bots": _l("Bots"), "agents": _l("Agents"),
+    "board": _l("Board"), "reports": _l("Reports"), "quality": _l("Quality"),
+    "users": _l("People"), "roles": _l("Roles and permissions"), "sessions": _l("Sessions"),
+    "audit": _l("Audit"), "webhooks": _l("Received events"), "backups": _l("Backups"),
+    "settings": _l("Settings"),
+}  # fmt: skip
+
+
+@blueprint.app_template_filter("module_word")
+def module_word(module: str) -> str:
+    return str(MODULES.get(module, module))
 
 
 @blueprint.get("")
@@ -133,7 +153,7 @@ def version(names: frozenset[str]) -> str:
     return version_of({"held": sorted(names)})
 
 
-def around(role: Role) -> dict[str, object]:
+def around(role: Role) -> dict[str, Any]:
     scope = current_scope()
     return {
         "role": role,

@@ -245,7 +245,7 @@ def prepared(form: UserForm, user: User | None = None) -> UserForm:
     return form
 
 
-def around(user: User | None) -> dict[str, object]:
+def around(user: User | None) -> dict[str, Any]:
     """What stands around the form."""
     if user is None:
         return {"user": None, "may_edit": True, "change": None, "link": None, "trouble": None}
