@@ -12,6 +12,8 @@ export class Phone {
     this.app = app;
     this.messages = new Map();
     this.quoting = null;
+    this.loading = 0;
+    this.late = [];
     const fragment = document.getElementById("phone").content.cloneNode(true);
     this.element = fragment.querySelector(".phone");
     this.log = this.find(".log");
@@ -63,8 +65,21 @@ export class Phone {
     chip.textContent = t(open ? "window_open" : this.lastInbound ? "window_closed" : "window_never");
   }
 
+  /** Read the chat again; news that came while the answer travelled is applied once more. */
   async load() {
-    const { customer, chat } = await order("GET", `phones/${this.waId}/${this.numberId}`);
+    this.loading += 1;
+    try {
+      const { customer, chat } = await order("GET", `phones/${this.waId}/${this.numberId}`);
+      if (chat.number_id !== this.numberId) return; // the line was changed meanwhile
+      this.show(customer, chat);
+      for (const message of this.late) this.onMessage(message);
+    } finally {
+      this.loading -= 1;
+      if (!this.loading) this.late = [];
+    }
+  }
+
+  show(customer, chat) {
     this.customer = customer;
     this.lastInbound = chat.last_inbound;
     this.typingUntil = chat.typing ? Date.now() + TYPING_MS : 0;
@@ -140,6 +155,7 @@ export class Phone {
   // -- news ------------------------------------------------------------------------------------
 
   onMessage(message) {
+    if (this.loading && !this.late.includes(message)) this.late.push(message);
     this.messages.set(message.wamid, message);
     if (message.direction === "in") {
       this.lastInbound = Math.max(this.lastInbound || 0, message.at);
