@@ -102,12 +102,23 @@ def client(app: Flask) -> FlaskClient:
 
 
 def empty_database() -> None:
-    """Empty every table but the seeded ones; only the system user stays in `users`."""
-    names = [table.name for table in db.metadata.sorted_tables if table.name not in SEEDED]
+    """Empty every table but the seeded ones; of those, only the system's rows stay.
+
+    By DELETE and only where rows are, children first: TRUNCATE of all tables makes a new file for
+    each of them and of their indexes, which took longer than most tests.
+    """
+    names = [table.name for table in reversed(db.metadata.sorted_tables)]
+    names = [name for name in names if name not in SEEDED]
+    probe = " UNION ALL ".join(f"SELECT '{name}' WHERE EXISTS (TABLE {name})" for name in names)
     with db.engine.begin() as connection:
-        # The trail refuses even this; a test run starts without one.
-        connection.execute(text("ALTER TABLE audit_logs DISABLE TRIGGER audit_logs_no_truncate"))
-        connection.execute(text(f"TRUNCATE {', '.join(names)} RESTART IDENTITY"))
-        connection.execute(text("ALTER TABLE audit_logs ENABLE TRIGGER audit_logs_no_truncate"))
+        filled = set(connection.execute(text(probe)).scalars())
+        if "audit_logs" in filled:
+            # Nobody may change the trail, tests included, without saying so.
+            connection.execute(text("ALTER TABLE audit_logs DISABLE TRIGGER USER"))
+            connection.execute(text("DELETE FROM audit_logs"))
+            connection.execute(text("ALTER TABLE audit_logs ENABLE TRIGGER USER"))
+        for name in names:
+            if name in filled and name != "audit_logs":
+                connection.execute(text(f"DELETE FROM {name}"))
         connection.execute(text("DELETE FROM users WHERE NOT is_system"))
         connection.execute(text("DELETE FROM roles WHERE NOT is_system"))
