@@ -71,7 +71,7 @@ def unmarked_words(tree: ast.AST) -> Iterator[str]:
             yield from words_of_assignment(node)
         elif isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
             if is_error_of_ours(node.exc.func):
-                yield from sentences(node.exc.args[:2])
+                yield from sentences(node.exc.args[:1])
         elif isinstance(node, ast.Call) and name_of(node.func) in WORD_CALLS:
             yield from sentences(node.args)
 

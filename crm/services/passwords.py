@@ -26,14 +26,20 @@ class WrongPassword(Invalid):
 def check_new_password(password: str, user: User | None, *, field: str = "password") -> None:
     """Raise WrongField for one that is too short, well known, or says whose it is."""
     if len(password) < SHORTEST:
-        raise WrongField(field, "Use at least 10 characters; a few words are easy to remember.")
+        raise WrongField(
+            "Use at least 10 characters; a few words are easy to remember.", field_name=field
+        )
     if len(password) > LONGEST:
-        raise WrongField(field, "Use at most 200 characters.")
+        raise WrongField("Use at most 200 characters.", field_name=field)
     if is_common(password):
-        raise WrongField(field, "Many people use this one, so it is guessed first. Choose another.")
+        raise WrongField(
+            "Many people use this one, so it is guessed first. Choose another.", field_name=field
+        )
     own = fold(user.email.partition("@")[0]) if user else ""
     if len(own) > 3 and own in fold(password):
-        raise WrongField(field, "It contains your e-mail, so it is guessed first. Choose another.")
+        raise WrongField(
+            "It contains your e-mail, so it is guessed first. Choose another.", field_name=field
+        )
 
 
 def set_password(user: User, password: str, *, keep_session: int | None = None) -> None:

@@ -93,7 +93,9 @@ def create_role(actor: Scope, **values: Any) -> Role:
     try:
         db.session.flush()
     except IntegrityError as error:
-        raise WrongField("display_name", "There is a role of this name already.") from error
+        raise WrongField(
+            "There is a role of this name already.", field_name="display_name"
+        ) from error
     return role
 
 
@@ -103,7 +105,7 @@ def update_role(actor: Scope, role: Role, **values: Any) -> Role:
     if values["level"] != role.level:
         _check_level(actor, values["level"])
     if role.is_active and not values["is_active"] and _holders(role.id):
-        raise WrongField("is_active", RoleInUse.message)
+        raise WrongField(RoleInUse.message, field_name="is_active")
     for name in EDITABLE:
         setattr(role, name, values[name])
     _tell_holders(role.id)
@@ -213,7 +215,9 @@ def _check_holds(actor: Scope, names: Iterable[str]) -> None:
 def _check_level(actor: Scope, level: int) -> None:
     lowest = 1 if actor.role == SUPER_ADMIN else users.level_of(actor) + 1
     if level < lowest:
-        raise WrongField("level", "At least %(low)s: a role stands below yours.", low=lowest)
+        raise WrongField(
+            "At least %(low)s: a role stands below yours.", field_name="level", low=lowest
+        )
 
 
 def _permission_ids(names: Iterable[str]) -> dict[str, int]:
@@ -241,5 +245,5 @@ def _tell_holders(role_id: int) -> None:
 def _name_for(display_name: str) -> str:
     name = re.sub(r"[^a-z0-9]+", "_", fold(display_name)).strip("_")[:50]
     if not name:
-        raise WrongField("display_name", "Use letters in the name.")
+        raise WrongField("Use letters in the name.", field_name="display_name")
     return name

@@ -277,7 +277,7 @@ def _check_may_manage(actor: Scope, user: User) -> None:
 def _load_role(actor: Scope | None, role_id: int) -> Role:
     role = db.session.get(Role, role_id)
     if role is None or not role.is_active:
-        raise WrongField("role_id", "This role is not available.")
+        raise WrongField("This role is not available.", field_name="role_id")
     if actor is not None and not may_give(actor, role):
         raise Forbidden("You cannot give a role that may do more than you.")
     return role
@@ -288,7 +288,7 @@ def _free_email(email: str, *, own_id: int | None = None) -> str:
     with db.session.no_autoflush:
         other = sign_in.find_by_email(folded)
     if other is not None and other.id != own_id:
-        raise WrongField("email", "Somebody else has this e-mail already.")
+        raise WrongField("Somebody else has this e-mail already.", field_name="email")
     return folded
 
 
@@ -298,4 +298,4 @@ def _flush_email() -> None:
     except IntegrityError as error:
         if "idx_users_email" not in str(error.orig):
             raise
-        raise WrongField("email", "Somebody else has this e-mail already.") from error
+        raise WrongField("Somebody else has this e-mail already.", field_name="email") from error
