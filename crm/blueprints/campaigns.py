@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from babel.dates import get_day_names
 from flask import Blueprint, url_for
 from flask.typing import ResponseReturnValue
@@ -105,7 +107,7 @@ def prepared(form: CampaignForm) -> CampaignForm:
     return form
 
 
-def around(campaign: Campaign | None) -> dict[str, object]:
+def around(campaign: Campaign | None) -> dict[str, Any]:
     """What stands around the form."""
     changes = find_last_changes("campaigns", [campaign.id]) if campaign else {}
     names = get_day_names("wide", locale=get_locale())

@@ -49,7 +49,9 @@ def list_address(query: ListQuery, **changes: Any) -> str:
     return f"{request.path}?{urlencode(parts)}" if parts else request.path
 
 
-def show_list(template: str, *, query: ListQuery, page: Page, **values: Any) -> ResponseReturnValue:
+def show_list(
+    template: str, /, *, query: ListQuery, page: Page, **values: Any
+) -> ResponseReturnValue:
     """The whole page, or for a search or filter only its table, under the list's own address."""
     values |= {"query": query, "page": page, "list_address": list_address, "area": "settings"}
     if wants_fragment():
@@ -76,7 +78,7 @@ class Stale(Invalid):
 
 
 def show_form(
-    template: str, form: AdminForm, *, state: Mapping[str, Any] | None = None, **values: Any
+    template: str, form: AdminForm, /, *, state: Mapping[str, Any] | None = None, **values: Any
 ) -> ResponseReturnValue:
     """A form as it stands; `state` is what the row holds, for the version."""
     form.version.data = version_of(state) if state is not None else ""
@@ -88,6 +90,7 @@ def show_form(
 def save_form(
     template: str,
     form: AdminForm,
+    /,
     *,
     kind: str,
     write: Callable[[Any, dict[str, Any]], Any],

@@ -70,7 +70,7 @@ class CampaignForm(AdminForm):
     language = Word(_l("Language of the texts"), LANGUAGES, default="es-CO")
     currency = Word(_l("Currency"), [(code, code) for code in CURRENCIES], default="COP")
 
-    routing_strategy = OneOf(_l("Routing of chats"), RoutingStrategy, STRATEGY_WORDS)
+    routing_strategy = OneOf(_l("Strategy"), RoutingStrategy, STRATEGY_WORDS)
     take_back_seconds = NumberField(
         _l("Take back without an answer"),
         default=300,

@@ -170,7 +170,7 @@ class Tick(BooleanField):
     """Yes or no, as a switch."""
 
 
-class WordsField(TextField):
+class WordsField(StringField):
     """A list of words with commas between them: 'ventas, inglés' -> ['ventas', 'ingles']."""
 
     def __init__(self, *args: Any, tidy: Callable[[str], str] = str.strip, **options: Any) -> None:
@@ -182,7 +182,7 @@ class WordsField(TextField):
 
     def process_formdata(self, valuelist: list[str]) -> None:
         if valuelist:
-            self.data = split_words(valuelist[0], tidy=self.tidy)
+            self.data: Any = split_words(valuelist[0], tidy=self.tidy)
 
 
 def split_words(text: str, *, tidy: Callable[[str], str] = str.strip) -> list[str]:

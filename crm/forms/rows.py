@@ -48,6 +48,7 @@ class RowsField(Field):
     ) -> None:
         super().__init__(label, **options)
         self.columns = columns
+        self.data: list[dict[str, Any]]
         self.options: Mapping[int, str] | None = {} if of_ids else None
         self.cell_errors: dict[tuple[str, str], str] = {}
         self.written: dict[tuple[str, str], str] = {}

@@ -119,10 +119,10 @@ def find_agent_options(scope: Scope) -> dict[int, str]:
     rows = db.session.execute(
         select(User.id, User.first_name, User.last_name, User.email)
         .where(
-            User.deleted_at.is_(None),
             User.is_system.is_(False),
             or_(
-                User.status == UserStatus.ACTIVE,
+                and_(User.deleted_at.is_(None), User.status == UserStatus.ACTIVE),
+                # Who has left but still stands in a campaign, so that its form can be saved.
                 exists().where(CampaignAgent.user_id == User.id),
             ),
         )
@@ -202,7 +202,8 @@ def update_campaign(campaign: Campaign, values: Mapping[str, Any]) -> Campaign:
         _refuse_taken_code(values["code"], but=campaign.id)
         if db.session.scalar(select(exists().where(Chat.campaign_id == campaign.id))):
             raise WrongField(
-                "code", "The code stays: chats of this campaign carry it in their case numbers."
+                "The code stays: chats of this campaign carry it in their case numbers.",
+                field_name="code",
             )
     if values["status"] == CampaignStatus.ENDED and campaign.status != CampaignStatus.ENDED:
         _refuse_last_campaign(campaign)
@@ -259,7 +260,9 @@ def _refuse_taken_code(code: str, *, but: int | None) -> None:
         )
     )
     if taken is not None:
-        raise WrongField("code", "The campaign %(name)s has this code already.", name=taken)
+        raise WrongField(
+            "The campaign %(name)s has this code already.", field_name="code", name=taken
+        )
 
 
 def _refuse_last_campaign(campaign: Campaign) -> None:
@@ -285,8 +288,8 @@ def _refuse_last_campaign(campaign: Campaign) -> None:
     )
     if alone is not None:
         raise WrongField(
-            "status",
             "%(number)s has no other campaign; give it one or switch it off first.",
+            field_name="status",
             number=alone,
         )
 
@@ -300,9 +303,8 @@ def _set_agents(campaign: Campaign, rows: list[dict[str, Any]]) -> None:
         )
     }
     wanted = {row["key"]: row for row in rows}
-    for user_id, link in held.items():
-        if user_id not in wanted:
-            db.session.delete(link)
+    for user_id in set(held) - set(wanted):
+        db.session.delete(held[user_id])
     touched = set(held) ^ set(wanted)
     for user_id, row in wanted.items():
         link = held.get(user_id)
@@ -329,10 +331,9 @@ def _set_numbers(campaign: Campaign, rows: list[dict[str, Any]], primary: int | 
         )
     }
     wanted = {row["key"]: row for row in rows}
-    for number_id, link in held.items():
-        if number_id not in wanted:
-            _refuse_lonely_number(number_id, campaign)
-            db.session.delete(link)
+    for number_id in sorted(set(held) - set(wanted)):
+        _refuse_lonely_number(number_id, campaign)
+        db.session.delete(held[number_id])
     if primary is None and wanted:
         primary = next(iter(wanted))
     for number_id, row in wanted.items():
@@ -351,8 +352,8 @@ def _refuse_lonely_number(number_id: int, campaign: Campaign) -> None:
         return
     if not has_campaign(number_id, but=campaign.id):
         raise WrongField(
-            "numbers",
             "%(number)s has no other campaign; give it one or switch it off first.",
+            field_name="numbers",
             number=number.phone_number,
         )
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, false, func, or_, select
+from sqlalchemy import ColumnElement, false, func, or_, select
 from sqlalchemy.dialects.postgresql import distinct_on
 
 from crm.db import db
@@ -29,7 +29,7 @@ class WrongField(Invalid):
 
     code = "wrong_field"
 
-    def __init__(self, field_name: str, message: str, **values: object) -> None:
+    def __init__(self, message: str, *, field_name: str, **values: object) -> None:
         super().__init__(message, **values)
         self.field_name = field_name
 
@@ -68,7 +68,7 @@ class Page:
 
 
 def find_page(
-    statement: Select[Any],
+    statement: Any,
     query: ListQuery,
     *,
     search: Sequence[Any],

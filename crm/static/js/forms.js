@@ -92,6 +92,18 @@ document.addEventListener("htmx:after:swap", () => {
   if (summary) summary.focus();
 });
 
+// Another provider, another pace: what was proposed gives way, what somebody wrote stays.
+document.addEventListener("change", (event) => {
+  const box = event.target.name === "provider" && $("[data-proposals]");
+  if (!box) return;
+  const proposals = JSON.parse(box.dataset.proposals);
+  $$("input", box).forEach((input, index) => {
+    const usual = Object.values(proposals).map((each) => String(each[index] ?? ""));
+    if (usual.includes(input.value)) input.value = proposals[event.target.value][index] ?? "";
+  });
+  tell();
+});
+
 // ---- small rows ----
 let made = 0;
 

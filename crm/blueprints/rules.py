@@ -1,0 +1,111 @@
+"""Routing rules in the settings."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint, url_for
+from flask.typing import ResponseReturnValue
+
+from crm.blueprints.kit import delete_row, list_query, save_form, show_form, show_list
+from crm.forms.rules import ACTION_WORDS, RuleForm
+from crm.models import RoutingRule
+from crm.permissions import current_scope, requires
+from crm.services import queues, rules
+from crm.services.campaigns import list_campaign_names
+from crm.services.kit import find_last_changes
+from crm.services.numbers import list_number_names
+
+blueprint = Blueprint("rules", __name__, url_prefix="/settings/rules")
+
+
+@blueprint.get("")
+@requires("rules.read")
+def index() -> ResponseReturnValue:
+    campaigns = {str(key): name for key, name in list_campaign_names(current_scope())}
+    query = list_query(filters={"campaign": list(campaigns)}, sorts=("name", "priority"))
+    page = rules.find_rules(current_scope(), query)
+    return show_list(
+        "rules/list.html", query=query, page=page, campaigns=campaigns, words=ACTION_WORDS
+    )
+
+
+@blueprint.get("/new")
+@requires("rules.create")
+def new() -> ResponseReturnValue:
+    return show_form("rules/form.html", prepared(RuleForm()), **around(None))
+
+
+@blueprint.post("/new")
+@requires("rules.create")
+def create() -> ResponseReturnValue:
+    return save_form(
+        "rules/form.html",
+        prepared(RuleForm()),
+        kind="rules",
+        state_of=rules.state_of,
+        write=lambda _row, values: rules.create_rule(values),
+        address=address,
+        **around(None),
+    )
+
+
+@blueprint.get("/<int:rule_id>")
+@requires("rules.read")
+def edit(rule_id: int) -> ResponseReturnValue:
+    rule = rules.load_rule(current_scope(), rule_id)
+    state = rules.state_of(rule)
+    return show_form("rules/form.html", prepared(RuleForm(data=state)), state=state, **around(rule))
+
+
+@blueprint.post("/<int:rule_id>")
+@requires("rules.update")
+def save(rule_id: int) -> ResponseReturnValue:
+    scope = current_scope()
+    rule = rules.load_rule(scope, rule_id)
+    return save_form(
+        "rules/form.html",
+        prepared(RuleForm(data=rules.state_of(rule))),
+        kind="rules",
+        load=lambda: rules.load_rule(scope, rule_id, lock=True),
+        state_of=rules.state_of,
+        write=rules.update_rule,
+        address=address,
+        **around(rule),
+    )
+
+
+@blueprint.post("/<int:rule_id>/delete")
+@requires("rules.delete")
+def delete(rule_id: int) -> ResponseReturnValue:
+    scope = current_scope()
+    return delete_row(
+        kind="rules",
+        load=lambda: rules.load_rule(scope, rule_id, lock=True),
+        state_of=rules.state_of,
+        name_of=lambda rule: rule.name,
+        delete=rules.delete_rule,
+        address=url_for("rules.index"),
+    )
+
+
+def address(rule: RoutingRule) -> str:
+    return url_for("rules.edit", rule_id=rule.id)
+
+
+def prepared(form: RuleForm) -> RuleForm:
+    """The form with what is in the person's reach."""
+    scope = current_scope()
+    campaigns = list_campaign_names(scope)
+    form.campaign_id.offer(campaigns)
+    form.target_campaign_id.offer(campaigns)
+    form.target_queue_id.offer(queues.list_queue_names(scope))
+    form.target_user_id.offer(rules.find_people(scope))
+    form.target_bot_flow_id.offer(rules.find_flows())
+    form.number_id.offer(list_number_names(scope))
+    return form
+
+
+def around(rule: RoutingRule | None) -> dict[str, Any]:
+    changes = find_last_changes("routing_rules", [rule.id]) if rule else {}
+    return {"rule": rule, "change": changes.get(rule.id) if rule else None}

@@ -1,0 +1,296 @@
+"""WhatsApp numbers as an admin sees them. Secrets go in encrypted and never come out."""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+from sqlalchemy import ColumnElement, and_, exists, func, select
+
+from crm.db import db
+from crm.errors import Conflict, NotFound
+from crm.lib.crypto import DecryptionError, decrypt, encrypt
+from crm.models import (
+    OPEN_STATUSES,
+    Campaign,
+    CampaignNumber,
+    Chat,
+    NumberStatus,
+    User,
+    WhatsappNumber,
+)
+from crm.permissions import SUPER_ADMIN, Scope
+from crm.services.audit.recording import Secret
+from crm.services.campaigns import has_campaign
+from crm.services.kit import ListQuery, Page, WrongField, find_page
+
+FIELDS = (
+    "phone_number", "display_name", "meta_phone_number_id", "meta_business_account_id",
+    "wppconnect_server_url", "wppconnect_session_name", "rate_limit_per_minute",
+    "daily_message_limit", "limit_action",
+)  # fmt: skip
+SECRETS = ("meta_access_token", "meta_app_secret", "webhook_verify_token", "wppconnect_api_key")
+# In these the number was switched on; a provider's trouble does not switch it off.
+ON_STATUSES = (
+    NumberStatus.ACTIVE,
+    NumberStatus.PENDING,
+    NumberStatus.DISCONNECTED,
+    NumberStatus.ERROR,
+)
+
+
+def visible_numbers(scope: Scope) -> ColumnElement[bool]:
+    """Who may create numbers looks after all; others see those of their campaigns."""
+    alive = WhatsappNumber.deleted_at.is_(None)
+    if scope.role == SUPER_ADMIN or scope.can("numbers.create"):
+        return alive
+    linked = exists().where(
+        CampaignNumber.whatsapp_number_id == WhatsappNumber.id,
+        CampaignNumber.campaign_id.in_(scope.campaign_ids),
+    )
+    return and_(alive, linked)
+
+
+def load_number(scope: Scope, number_id: int, *, lock: bool = False) -> WhatsappNumber:
+    """The number, if this person may see it; NotFound otherwise."""
+    statement = select(WhatsappNumber).where(WhatsappNumber.id == number_id, visible_numbers(scope))
+    if lock:
+        statement = statement.with_for_update(key_share=True).execution_options(
+            populate_existing=True
+        )
+    number = db.session.scalar(statement)
+    if number is None:
+        raise NotFound
+    return number
+
+
+def list_number_names(scope: Scope) -> list[tuple[int, str]]:
+    rows = db.session.execute(
+        select(WhatsappNumber.id, WhatsappNumber.display_name, WhatsappNumber.phone_number)
+        .where(visible_numbers(scope))
+        .order_by(WhatsappNumber.display_name, WhatsappNumber.id)
+    )
+    return [(row.id, row.display_name or row.phone_number) for row in rows]
+
+
+def find_numbers(scope: Scope, query: ListQuery) -> Page:
+    """Rows of (number, names of its campaigns)."""
+    names = (
+        select(func.string_agg(Campaign.name, ", "))
+        .join(CampaignNumber, CampaignNumber.campaign_id == Campaign.id)
+        .where(
+            CampaignNumber.whatsapp_number_id == WhatsappNumber.id, Campaign.deleted_at.is_(None)
+        )
+        .correlate(WhatsappNumber)
+        .scalar_subquery()
+    )
+    statement = select(WhatsappNumber, names).where(visible_numbers(scope))
+    for name in ("status", "provider"):
+        if chosen := query.filters.get(name):
+            statement = statement.where(getattr(WhatsappNumber, name) == chosen)
+    return find_page(
+        statement,
+        query,
+        search=(
+            func.coalesce(WhatsappNumber.display_name, ""),
+            WhatsappNumber.phone_number,
+        ),
+        sorts={
+            "name": func.lower(WhatsappNumber.display_name),
+            "phone": WhatsappNumber.phone_number,
+            "last": WhatsappNumber.last_message_at,
+        },
+        default=(func.lower(WhatsappNumber.display_name),),
+        key=WhatsappNumber.id,
+    )
+
+
+def state_of(number: WhatsappNumber) -> dict[str, Any]:
+    """What the form edits; of a secret only a print of its ciphertext, hidden in the audit."""
+    state = {name: getattr(number, name) for name in FIELDS}
+    state["provider"] = str(number.provider)
+    state["limit_action"] = str(number.limit_action)
+    state["switched_on"] = NumberStatus(number.status) in ON_STATUSES
+    for name in SECRETS:
+        stored = getattr(number, name)
+        state[name] = Secret(hashlib.sha256(stored.encode()).hexdigest()[:12]) if stored else None
+    return state
+
+
+def create_number(
+    values: Mapping[str, Any],
+    *,
+    created_by: int,
+    keys: Sequence[str],
+    trusted_hosts: Sequence[str] = (),
+) -> WhatsappNumber:
+    """A new number, switched off or not; a deleted one of the same phone comes back instead."""
+    deleted = db.session.scalar(
+        select(WhatsappNumber)
+        .where(
+            WhatsappNumber.phone_number == values["phone_number"],
+            WhatsappNumber.deleted_at.is_not(None),
+        )
+        .with_for_update(key_share=True)
+    )
+    number = deleted or WhatsappNumber(
+        phone_number=values["phone_number"], provider=values["provider"], created_by=created_by
+    )
+    if deleted is not None:
+        deleted.deleted_at = None
+        deleted.status = NumberStatus.INACTIVE
+        deleted.provider = values["provider"]
+    _refuse_taken(values, but=number.id)
+    db.session.add(number)
+    _write(number, values, keys=keys, trusted_hosts=trusted_hosts)
+    db.session.flush()
+    _switch(number, on=values["switched_on"])
+    db.session.flush()
+    return number
+
+
+def update_number(
+    number: WhatsappNumber,
+    values: Mapping[str, Any],
+    *,
+    keys: Sequence[str],
+    trusted_hosts: Sequence[str] = (),
+) -> WhatsappNumber:
+    """Write the form's values; the provider of a number that has chats stays."""
+    if values["provider"] != number.provider:
+        if db.session.scalar(select(exists().where(Chat.whatsapp_number_id == number.id))):
+            raise WrongField(
+                "The provider stays: this number has chats already.", field_name="provider"
+            )
+        number.provider = values["provider"]
+    _refuse_taken(values, but=number.id)
+    _write(number, values, keys=keys, trusted_hosts=trusted_hosts)
+    _switch(number, on=values["switched_on"])
+    db.session.flush()
+    return number
+
+
+def delete_number(number: WhatsappNumber) -> None:
+    """Out of the lists; refused with open chats. Its links to campaigns go with it."""
+    open_chats = db.session.scalar(
+        select(func.count())
+        .select_from(Chat)
+        .where(
+            Chat.whatsapp_number_id == number.id,
+            Chat.status.in_(OPEN_STATUSES),
+            Chat.deleted_at.is_(None),
+        )
+    )
+    if open_chats:
+        raise Conflict(
+            "This number has %(count)s open chats. Close or move them first.", count=open_chats
+        )
+    for link in db.session.scalars(
+        select(CampaignNumber).where(CampaignNumber.whatsapp_number_id == number.id)
+    ):
+        db.session.delete(link)
+    number.status = NumberStatus.INACTIVE
+    number.deleted_at = func.now()
+
+
+def rotate_secrets(keys: Sequence[str]) -> tuple[int, list[str]]:
+    """Encrypt every stored secret anew with the first key.
+
+    Returns how many, and the places ("whatsapp_numbers 3 meta_access_token") of those that no key
+    opens. Rows are locked as they are read, so that a form saved meanwhile is not undone.
+    """
+    done, closed = 0, []
+    rows: list[Any] = list(
+        db.session.scalars(select(WhatsappNumber).order_by(WhatsappNumber.id).with_for_update())
+    )
+    places: list[tuple[Any, str]] = [(row, name) for row in rows for name in SECRETS]
+    users = select(User).where(User.two_factor_secret.is_not(None)).order_by(User.id)
+    places += [(user, "two_factor_secret") for user in db.session.scalars(users.with_for_update())]
+    for row, name in places:
+        stored = getattr(row, name)
+        # Verify tokens of older releases lie there as plain text; they are closed up here.
+        if not stored:
+            continue
+        try:
+            is_plain = name == "webhook_verify_token" and not stored.startswith("gAAAA")
+            text = stored if is_plain else decrypt(stored, keys)
+        except DecryptionError:
+            closed.append(f"{row.__tablename__} {row.id} {name}")
+            continue
+        setattr(row, name, encrypt(text, keys))
+        done += 1
+    db.session.flush()
+    return done, closed
+
+
+def _write(
+    number: WhatsappNumber,
+    values: Mapping[str, Any],
+    *,
+    keys: Sequence[str],
+    trusted_hosts: Sequence[str],
+) -> None:
+    if values["provider"] == "wppconnect":
+        _refuse_inner_address(values["wppconnect_server_url"], trusted_hosts)
+    for name in FIELDS:
+        setattr(number, name, values[name])
+    for name in SECRETS:
+        if values[name] is not None:
+            setattr(number, name, encrypt(values[name], keys) if values[name] else None)
+
+
+def _switch(number: WhatsappNumber, *, on: bool) -> None:
+    """On needs a campaign that takes the chats; off keeps what is written in the ledger."""
+    is_on = number.status is not None and NumberStatus(number.status) in ON_STATUSES
+    if on == is_on:
+        return
+    if on and not has_campaign(number.id):
+        raise WrongField(
+            "Give the number a campaign first; nobody would take its chats.",
+            field_name="switched_on",
+        )
+    number.status = NumberStatus.ACTIVE if on else NumberStatus.INACTIVE
+
+
+def _refuse_taken(values: Mapping[str, Any], *, but: int | None) -> None:
+    """Unique among the numbers that are there, with a sentence that names who has it."""
+    # Two forms at the same moment: the second waits here, then finds the first.
+    db.session.execute(select(func.pg_advisory_xact_lock(func.hashtext("whatsapp-numbers"))))
+    at_provider = {"meta": "meta_phone_number_id", "wppconnect": "wppconnect_session_name"}
+    for name in ("phone_number", at_provider[values["provider"]]):
+        taken = db.session.scalar(
+            select(WhatsappNumber).where(
+                getattr(WhatsappNumber, name) == values[name],
+                WhatsappNumber.id != (but or 0),
+                WhatsappNumber.deleted_at.is_(None),
+            )
+        )
+        if taken is not None:
+            raise WrongField(
+                "The number %(name)s has this already.",
+                field_name=name,
+                name=taken.display_name or taken.phone_number,
+            )
+
+
+def _refuse_inner_address(url: str, trusted_hosts: Sequence[str]) -> None:
+    """An inner address only if the operator trusts its host; the client checks again on calling."""
+    host = (urlsplit(url).hostname or "").rstrip(".").lower()
+    if host in trusted_hosts:
+        return
+    try:
+        inner = not ipaddress.ip_address(host).is_global
+    except ValueError:
+        # Other spellings of addresses: "127.1", "0x7f000001", "2130706433".
+        inner = host == "localhost" or host.endswith((".localhost", ".local", ".internal"))
+        inner = inner or host.replace(".", "").isdigit() or host.startswith("0x") or "." not in host
+    if inner:
+        raise WrongField(
+            "This address is inside the network; the operator can allow %(host)s in "
+            "CRM_TRUSTED_HOSTS.",
+            field_name="wppconnect_server_url",
+            host=host,
+        )

@@ -1,0 +1,158 @@
+"""Routing rules as an admin writes them. services/routing/rules.py is what applies them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import func, select
+
+from crm.db import db
+from crm.errors import NotFound
+from crm.lib.text import fold
+from crm.models import BotFlow, Campaign, CampaignAgent, Queue, RoutingRule, User
+from crm.permissions import Scope
+from crm.services.campaigns import visible_campaigns
+from crm.services.kit import ListQuery, Page, WrongField, find_page
+
+FIELDS = (
+    "campaign_id", "name", "description", "priority", "is_active", "action", "target_queue_id",
+    "target_user_id", "target_bot_flow_id", "target_campaign_id", "message", "set_priority",
+)  # fmt: skip
+# Conditions that are one plain value; all that are present must hold.
+PLAIN = ("client_tag", "segment", "lead_status", "country", "keyword", "regex", "message_type",
+         "hours", "number_id")  # fmt: skip
+KNOWN = {*PLAIN, "first_contact", "bot_variable"}
+
+
+def load_rule(scope: Scope, rule_id: int, *, lock: bool = False) -> RoutingRule:
+    """The rule, if its campaign is in reach; NotFound otherwise."""
+    statement = (
+        select(RoutingRule)
+        .join(Campaign, Campaign.id == RoutingRule.campaign_id)
+        .where(RoutingRule.id == rule_id, visible_campaigns(scope))
+    )
+    if lock:
+        statement = statement.with_for_update(of=RoutingRule).execution_options(
+            populate_existing=True
+        )
+    rule = db.session.scalar(statement)
+    if rule is None:
+        raise NotFound
+    return rule
+
+
+def find_rules(scope: Scope, query: ListQuery) -> Page:
+    """Rows of (rule, campaign, name of the target), in the order in which they are asked."""
+    other = Campaign.__table__.alias("other")
+    target = func.coalesce(
+        Queue.name, func.nullif(func.concat_ws(" ", User.first_name, User.last_name), ""),
+        other.c.name, BotFlow.name,
+    )  # fmt: skip
+    statement = (
+        select(RoutingRule, Campaign.name, target)
+        .join(Campaign, Campaign.id == RoutingRule.campaign_id)
+        .outerjoin(Queue, Queue.id == RoutingRule.target_queue_id)
+        .outerjoin(User, User.id == RoutingRule.target_user_id)
+        .outerjoin(other, other.c.id == RoutingRule.target_campaign_id)
+        .outerjoin(BotFlow, BotFlow.id == RoutingRule.target_bot_flow_id)
+        .where(visible_campaigns(scope))
+    )
+    if campaign := query.filters.get("campaign"):
+        statement = statement.where(RoutingRule.campaign_id == int(campaign))
+    return find_page(
+        statement,
+        query,
+        search=(RoutingRule.name, Campaign.name),
+        sorts={"name": func.lower(RoutingRule.name), "priority": RoutingRule.priority},
+        default=(func.lower(Campaign.name), RoutingRule.priority.desc()),
+        key=RoutingRule.id,
+    )
+
+
+def find_people(scope: Scope) -> list[tuple[int, str]]:
+    """Who works in a campaign in reach: candidates for a rule."""
+    rows = db.session.execute(
+        select(User.id, User.first_name, User.last_name)
+        .join(CampaignAgent, CampaignAgent.user_id == User.id)
+        .join(Campaign, Campaign.id == CampaignAgent.campaign_id)
+        .where(visible_campaigns(scope), User.deleted_at.is_(None))
+        .distinct()
+        .order_by(User.first_name, User.last_name, User.id)
+    )
+    return [(row.id, f"{row.first_name} {row.last_name}") for row in rows]
+
+
+def find_flows() -> list[tuple[int, str]]:
+    rows = db.session.execute(
+        select(BotFlow.id, BotFlow.name).where(BotFlow.deleted_at.is_(None)).order_by(BotFlow.name)
+    )
+    return [(row.id, row.name) for row in rows]
+
+
+def state_of(rule: RoutingRule) -> dict[str, Any]:
+    state = {name: getattr(rule, name) for name in FIELDS}
+    state["action"] = str(rule.action)
+    state["set_priority"] = str(rule.set_priority) if rule.set_priority else None
+    state["required_skills"] = list(rule.required_skills or [])
+    held = rule.conditions or {}
+    state |= {name: held.get(name) for name in PLAIN}
+    first = held.get("first_contact")
+    state["first_contact"] = None if first is None else ("yes" if first else "no")
+    variable = held.get("bot_variable") or {}
+    state["variable_name"] = variable.get("name")
+    state["variable_operator"] = variable.get("operator") or "="
+    state["variable_value"] = variable.get("value")
+    return state
+
+
+def create_rule(values: Mapping[str, Any]) -> RoutingRule:
+    rule = RoutingRule()
+    _write(rule, values)
+    db.session.add(rule)
+    db.session.flush()
+    return rule
+
+
+def update_rule(rule: RoutingRule, values: Mapping[str, Any]) -> RoutingRule:
+    """Write the form's values; the rule's campaign stays."""
+    if values["campaign_id"] != rule.campaign_id:
+        raise WrongField(
+            "A rule stays in its campaign; make a new one there.", field_name="campaign_id"
+        )
+    _write(rule, values)
+    db.session.flush()
+    return rule
+
+
+def delete_rule(rule: RoutingRule) -> None:
+    db.session.delete(rule)
+
+
+def _write(rule: RoutingRule, values: Mapping[str, Any]) -> None:
+    if values["target_queue_id"] is not None:
+        with db.session.no_autoflush:
+            queue = db.session.get(Queue, values["target_queue_id"])
+        if queue is None or queue.campaign_id != values["campaign_id"]:
+            raise WrongField("Choose a queue of the same campaign.", field_name="target_queue_id")
+    for name in FIELDS:
+        setattr(rule, name, values[name])
+    rule.required_skills = values["required_skills"] or None
+    # Conditions that this form does not know stay: another release may have written them.
+    kept = {name: value for name, value in (rule.conditions or {}).items() if name not in KNOWN}
+    rule.conditions = {**kept, **_conditions(values)} or None
+
+
+def _conditions(values: Mapping[str, Any]) -> dict[str, Any]:
+    found = {name: values[name] for name in PLAIN if values[name] is not None}
+    if "client_tag" in found:
+        found["client_tag"] = fold(found["client_tag"])
+    if values["first_contact"] is not None:
+        found["first_contact"] = values["first_contact"] == "yes"
+    if values["variable_name"]:
+        found["bot_variable"] = {
+            "name": values["variable_name"],
+            "operator": values["variable_operator"],
+            "value": values["variable_value"],
+        }
+    return found
