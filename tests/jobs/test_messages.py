@@ -345,33 +345,32 @@ def test_redis_away_costs_nothing_but_the_ring(whatsapp, number):
     assert statuses() == {MessageStatus.SENT: 1}
 
 
+# Transactions that began before the call and are still open, while it is under way.
+HELD_OPEN = text("""
+    SELECT (SELECT count(*) FROM pg_stat_activity a
+            WHERE a.datname = current_database() AND a.pid <> pg_backend_pid()
+              AND a.xact_start < q.submitted_at)
+    FROM message_queue q WHERE q.status = 'processing' AND q.submitted_at IS NOT NULL
+""")
+
+
 def test_no_transaction_is_open_while_the_provider_is_asked(product, whatsapp, number):
     whatsapp.set_fault("slow", seconds=1)
     write(open_chat(whatsapp, number), "Hola")
-    seen = []
+    seen, is_over = [], threading.Event()
 
     def watch():
         with product.app_context():
-            for _ in range(40):
-                rows = db.session.execute(
-                    text(
-                        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
-                        " AND pid <> pg_backend_pid() AND state LIKE 'idle in transaction%'"
-                    )
-                ).scalar_one()
-                submitted = db.session.scalar(
-                    text("SELECT count(*) FROM message_queue WHERE submitted_at IS NOT NULL"
-                         " AND status = 'processing'")
-                )  # fmt: skip
+            while not is_over.is_set():
+                seen.extend(db.session.scalars(HELD_OPEN))
                 db.session.rollback()
-                if submitted:
-                    seen.append(rows)
                 time.sleep(0.02)
 
     watcher = threading.Thread(target=watch)
     watcher.start()
     drain(number)
+    is_over.set()
     watcher.join()
     assert seen, "the watcher saw the call under way"
-    assert min(seen) == 0
-    assert sum(1 for rows in seen if rows) <= 1, "at most the moment of recording"
+    # A look of the draining thread may have begun just before; it does not last.
+    assert seen[-1] == 0
