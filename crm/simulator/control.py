@@ -1,6 +1,7 @@
 """The orders: what tests and the phone page ask for. JSON in, JSON out, under /control."""
 
 import json
+import os
 from collections import deque
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
@@ -52,6 +53,7 @@ def state() -> Response:
             "settings": _settings(sim),
             "webhook_url": sim.settings.webhook_url,
             "waiting_webhooks": sim.outbox.waiting,
+            "process": os.getpid(),
         }
     )
 

@@ -42,37 +42,58 @@ def free_port() -> int:
 class SimulatorServer:
     """A running simulator; every method is one call of its control API."""
 
-    def __init__(self, *, port: int, data_dir: Path, environment: dict[str, str]) -> None:
-        self.port = port
+    def __init__(self, *, port: int | None, data_dir: Path, environment: dict[str, str]) -> None:
         self.data_dir = data_dir
-        self.url = f"http://127.0.0.1:{port}"
-        self.graph_url = f"{self.url}/v23.0"
         self.token = "simulator-token"
         self.app_secret = environment["META_APP_SECRET"]
         self.verify_token = environment["META_VERIFY_TOKEN"]
         self._environment = environment
         self._session = requests.Session()
+        self._move(port or free_port())
+        self._may_move = port is None
         self.process: subprocess.Popen[bytes] | None = None
+
+    def _move(self, port: int) -> None:
+        self.port = port
+        self.url = f"http://127.0.0.1:{port}"
+        self.graph_url = f"{self.url}/v23.0"
 
     # -- life -----------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Start it and wait until it answers."""
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "crm.simulator"], cwd=ROOT, env=self._environment
-        )
-        deadline = time.monotonic() + 30
-        while True:
-            if self.process.poll() is not None:
-                raise RuntimeError(f"the simulator ended with {self.process.returncode}")
-            try:
-                requests.get(f"{self.url}/healthz", timeout=2).raise_for_status()
+        """Start it and wait until it answers.
+
+        A free port may be taken by somebody else a moment later; the first start then moves to
+        another, later ones keep theirs because the product knows it by then.
+        """
+        for _ in range(5):
+            environment = {**self._environment, "SIMULATOR_PORT": str(self.port)}
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "crm.simulator"], cwd=ROOT, env=environment
+            )
+            if self._answers(self.process):
+                self._may_move = False
                 return
-            except requests.ConnectionError:
-                if time.monotonic() > deadline:
-                    self.stop()
-                    raise
-                time.sleep(0.05)
+            if not self._may_move:
+                break
+            self._move(free_port())
+        raise RuntimeError(f"the simulator ended with {self.process.returncode}")
+
+    def _answers(self, process: subprocess.Popen[bytes]) -> bool:
+        """Wait for an answer of this very process; False when it ended instead."""
+        deadline = time.monotonic() + 60
+        while process.poll() is None:
+            try:
+                state = requests.get(f"{self.url}/control/state", timeout=5)
+                if state.status_code == 200 and state.json().get("process") == process.pid:
+                    return True
+            except (requests.RequestException, ValueError):
+                pass  # not there yet, or somebody else's
+            if time.monotonic() > deadline:
+                self.stop()
+                raise TimeoutError("the simulator does not answer")
+            time.sleep(0.05)
+        return False
 
     def kill(self) -> None:
         """kill -9."""
@@ -239,11 +260,9 @@ def simulator_server(
     `app_secret` and `verify_token` must be those of the product under test.
     """
     with tempfile.TemporaryDirectory(prefix="charla-simulator-") as folder:
-        chosen = port or free_port()
         environment = {
             **os.environ,
             "SIMULATOR_HOST": "127.0.0.1",
-            "SIMULATOR_PORT": str(chosen),
             "SIMULATOR_WEBHOOK_URL": webhook_url,
             "SIMULATOR_DATA_DIR": str(data_dir or folder),
             "SIMULATOR_TOKEN": "simulator-token",
@@ -256,7 +275,7 @@ def simulator_server(
             "META_VERIFY_TOKEN": verify_token,
         }
         server = SimulatorServer(
-            port=chosen, data_dir=Path(data_dir or folder), environment=environment
+            port=port, data_dir=Path(data_dir or folder), environment=environment
         )
         try:
             server.start()
