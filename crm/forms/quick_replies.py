@@ -29,8 +29,9 @@ class QuickReplyForm(AdminForm):
     is_active = Tick(_l("In use"), default=True)
 
     def validate_shortcut(self, field: Any) -> None:
-        field.data = (field.data or "").removeprefix("/").lower()
-        if not SHORTCUT.fullmatch(field.data):
+        # Kept as "/gracias", with or without the slash in the form.
+        field.data = f"/{(field.data or '').removeprefix('/').lower()}"
+        if not SHORTCUT.fullmatch(field.data[1:]):
             raise ValidationError(_("Letters, digits, - and _, without spaces; like gracias."))
 
     def validate_campaign_id(self, field: Any) -> None:

@@ -84,7 +84,7 @@ AREAS = {
     ),
     "quick-replies": Area(
         "/settings/quick-replies",
-        lambda cast: save(QuickReply(shortcut="hola", title="Saludo", content="Hola\n\n¿Qué tal?")),
+        lambda cast: save(QuickReply(shortcut="/hola", title="Saludo", content="Hola\n\n¿Qué tal?")),
         {"title": "Bienvenida"},
         lambda row: row.shortcut,
         "Bienvenida",
@@ -554,18 +554,18 @@ def test_a_tag_keeps_its_carriers_through_a_new_name(admin, cast):
 
 
 def test_an_agent_has_own_quick_replies_and_only_reads_shared_ones(cast, browse):
-    shared = save(QuickReply(shortcut="hola", title="Saludo", content="Hola"))
-    theirs = save(QuickReply(shortcut="hola", title="De Jhon", content="x", user_id=cast.jhon.id))
+    shared = save(QuickReply(shortcut="/hola", title="Saludo", content="Hola"))
+    theirs = save(QuickReply(shortcut="/hola", title="De Jhon", content="x", user_id=cast.jhon.id))
     db.session.commit()
     laura = browse(cast.laura)
     answer = post_form(
         laura,
         "/settings/quick-replies/new",
-        {"shortcut": "/Hola", "title": "Mío", "content": "Hola, soy Laura", "user_id": "1"},
+        {"shortcut": "Hola", "title": "Mío", "content": "Hola, soy Laura", "user_id": "1"},
     )
     assert answer.status_code == 204, errors_in(answer)
     own = db.session.scalars(select(QuickReply).filter_by(title="Mío")).one()
-    assert (own.user_id, own.shortcut) == (cast.laura.id, "hola")
+    assert (own.user_id, own.shortcut) == (cast.laura.id, "/hola")
     page = laura.get("/settings/quick-replies").text
     assert "Mío" in page
     assert "Saludo" in page
@@ -576,7 +576,7 @@ def test_an_agent_has_own_quick_replies_and_only_reads_shared_ones(cast, browse)
     path = f"/settings/quick-replies/{shared.id}"
     data = {"shortcut": "x", "title": "x", "content": "x", "reach": "personal", "version": "x"}
     assert laura.post(path, data=data, headers=FRAGMENT).status_code in {403, 409}
-    assert laura.post(f"{path}/delete", data={"confirm_name": "hola"}).status_code == 403
+    assert laura.post(f"{path}/delete", data={"confirm_name": "/hola"}).status_code == 403
     assert db.session.scalar(select(func.count()).select_from(QuickReply)) == 3
     again = post_form(
         laura,
