@@ -50,7 +50,7 @@ def test_a_slow_reader_is_dropped_and_the_others_go_on(server: Server, desk: Des
         quick.seen.clear()
         sent += 1
         assert sent < 1000, "nobody dropped the slow page"
-    assert [c.user_id for c in hub.connections()] == [desk.cast.jhon.id]
+    wait_until(lambda: [c.user_id for c in hub.connections()] == [desk.cast.jhon.id])
     hub.push(hub.connections(), event_frame("after", number=1))
     wait_until(lambda: reader.has_seen("after", 1))
 
@@ -99,7 +99,8 @@ def test_a_page_that_answers_no_ping_is_dropped(
     silent, lively = server.page_of(desk.cast.laura), server.page_of(desk.cast.jhon)
     Reader(lively)
     assert silent.wait_closed() in (GOING_AWAY, 1006)
-    assert [c.user_id for c in hub_of(server.app).connections()] == [desk.cast.jhon.id]
+    hub = hub_of(server.app)
+    wait_until(lambda: [c.user_id for c in hub.connections()] == [desk.cast.jhon.id])
 
 
 def test_the_ping_tells_how_far_the_open_chat_is(

@@ -163,7 +163,7 @@ def test_a_chat_that_is_not_theirs_is_gone_for_them(server: Server, desk: Desk) 
     assert page.open(desk.waiting.id)["type"] == "opened"
 
 
-def test_thirty_sockets_leave_the_database_pool_to_the_pages(app: Flask, desk: Desk) -> None:
+def test_twenty_sockets_leave_the_database_pool_to_the_pages(app: Flask, desk: Desk) -> None:
     users = (desk.cast.laura, desk.cast.jhon, desk.cast.marta, desk.cast.admin)
     with threaded_server(app, database_pool_size=1) as small:
         pages = [small.page_of(user) for user in users for _ in range(SOCKETS_PER_USER)]
@@ -171,7 +171,9 @@ def test_thirty_sockets_leave_the_database_pool_to_the_pages(app: Flask, desk: D
             page.open(desk.waiting.id)
         assert len(hub_of(small.app).connections()) == len(pages) == 20
         with small.app.app_context():
-            assert db.engine.pool.checkedout() == 0  # type: ignore[attr-defined]
+            # The hub's own threads take one for a moment; the sockets hold none.
+            pool: Any = db.engine.pool
+            wait_until(lambda: pool.checkedout() == 0)
         assert small.app.test_client().get("/readyz").status_code == 200
 
 
