@@ -18,7 +18,7 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from flask_login import current_user
 
-from crm.blueprints.auth import open_session, set_session_cookie
+from crm.blueprints.auth import set_session_cookie
 from crm.blueprints.locale import LOCALES
 from crm.blueprints.two_factor import keys, qr, spaced
 from crm.db import atomic, db
@@ -111,8 +111,9 @@ def confirm_two_factor() -> ResponseReturnValue:
             passwords.count_confirmation(current_user.id)
         with atomic():
             user = me()
-            codes = two_factor.finish_setup(user, form.code.data, keys=keys())
-            token = open_session(user, two_factor=True)
+            own = g.live_session.id
+            codes = two_factor.finish_setup(user, form.code.data, keys=keys(), keep_session=own)
+            token = sessions.rotate_session(own)
     except DomainError as error:
         form.code.errors = [_(error.message, **error.values)]
         return show_setup(form, status=error.http_status)

@@ -128,6 +128,21 @@ def touch_sessions(session_ids: list[int]) -> None:
     )
 
 
+def rotate_session(session_id: int) -> str:
+    """A new token for the same session, whose person has just given their second factor.
+
+    The row stays, and with it the page's own socket: a page that is shown once must not be
+    followed by one that says the session is over.
+    """
+    token = new_token()
+    db.session.execute(
+        update(UserSession)
+        .where(UserSession.id == session_id, UserSession.revoked_at.is_(None))
+        .values(token=hash_token(token), two_factor_at=func.now())
+    )
+    return token
+
+
 def revoke_session(token: str) -> None:
     """End the session of this token; nothing happens where it has ended."""
     db.session.execute(

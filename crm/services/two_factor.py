@@ -54,8 +54,13 @@ def address_of(user: User, secret: str) -> str:
     return pyotp.TOTP(secret).provisioning_uri(name=user.email, issuer_name=ISSUER)
 
 
-def finish_setup(user: User, code: str, *, keys: Sequence[str]) -> list[str]:
-    """The phone shows the right code: in use from now on. Returns the ten written codes."""
+def finish_setup(
+    user: User, code: str, *, keys: Sequence[str], keep_session: int | None = None
+) -> list[str]:
+    """The phone shows the right code: in use from now on. Returns the ten written codes.
+
+    Other sessions end: they have never given it.
+    """
     if user.two_factor_enabled or user.two_factor_secret is None:
         raise Conflict
     if not _take_step(user, code, keys=keys):
@@ -63,8 +68,7 @@ def finish_setup(user: User, code: str, *, keys: Sequence[str]) -> list[str]:
     user.two_factor_enabled = True
     codes = renew_backup_codes(user)
     forgive([turn_of(AttemptKind.CODE, user.id)])
-    # Every other session has never given it.
-    sessions.revoke_sessions(user.id)
+    sessions.revoke_sessions(user.id, except_id=keep_session)
     audit.record("users.two_factor_on", user, user_id=user.id)
     emails.queue_email(EmailKind.TWO_FACTOR_CHANGED, user)
     return codes
