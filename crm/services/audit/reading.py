@@ -126,7 +126,7 @@ def list_actions() -> list[str]:
     return found
 
 
-def _query(wanted: AuditFilter) -> Select[Any]:
+def _query(wanted: AuditFilter) -> Select[AuditLog, User]:
     conditions: list[ColumnElement[bool]] = []
     for column, value in (
         (AuditLog.user_id, wanted.user_id),
