@@ -19,7 +19,7 @@ def local() -> None:
 @local.command()
 def run() -> None:
     """Start everything, say where it is, and stay until Ctrl-C."""
-    from crm.local.preparation import NotReady
+    from crm.local.servers import NotReady
     from crm.local.stack import Stack, StackError
 
     try:

@@ -6,19 +6,11 @@ from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
 
 import flask_migrate
-import psycopg2
-import redis
 from flask import Flask
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
-from crm.config import postgres_url
-from crm.db import MIGRATIONS, atomic, db
+from crm.db import atomic, db
+from crm.local.servers import NotReady
 from crm.services import demo
-
-
-class NotReady(Exception):
-    """A server or the database's content stands in the way; the text is one line for people."""
 
 
 @dataclass(frozen=True)
@@ -38,41 +30,6 @@ class DemoAccounts:
         wide = max(len(account.email) for account in self.people)
         rows = [f"{account.email:<{wide}}   {account.role}" for account in self.people]
         return [f"Sign in as    {rows[0]}", *(f"{'':14}{row}" for row in rows[1:]), first]
-
-
-def check_servers(environment: Mapping[str, str]) -> None:
-    """For servers that are not ours: a clear word before anything is started."""
-    try:
-        psycopg2.connect(_libpq_url(environment), connect_timeout=5).close()
-    except psycopg2.Error as error:
-        reason = str(error).strip().splitlines()[-1]
-        raise NotReady(f"the Postgres of DATABASE_URL does not answer: {reason}") from None
-    try:
-        redis.Redis.from_url(
-            environment["REDIS_URL"],
-            socket_timeout=5,
-            socket_connect_timeout=5,
-            retry=Retry(NoBackoff(), 0),
-        ).ping()
-    except (redis.RedisError, ValueError) as error:
-        raise NotReady(f"the Redis of REDIS_URL does not answer: {error}") from None
-
-
-def is_current(environment: Mapping[str, str]) -> bool:
-    """Whether every migration has run. Asked without loading the application, for a quick start."""
-    newest = max(path.stem for path in (MIGRATIONS / "versions").glob("[0-9]*.py"))
-    try:
-        connection = psycopg2.connect(_libpq_url(environment), connect_timeout=5)
-    except psycopg2.OperationalError:
-        return False
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT version_num FROM alembic_version")
-            return cursor.fetchall() == [(newest,)]
-    except psycopg2.Error:
-        return False
-    finally:
-        connection.close()
 
 
 def migrate(app: Flask) -> None:
@@ -113,7 +70,3 @@ def load_demo(
         finally:
             db.session.remove()
             db.engine.dispose()
-
-
-def _libpq_url(environment: Mapping[str, str]) -> str:
-    return postgres_url(environment).replace("postgresql+psycopg2://", "postgresql://", 1)

@@ -12,12 +12,16 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from crm import create_app, embedded
 from crm.config import Config
 from crm.jobs.supervisor import Child, Supervisor
-from crm.local import preparation
+from crm.local import servers
 from crm.local.settings import LocalSettings, keep, read_lines, write_lines
+
+if TYPE_CHECKING:
+    from crm.local.preparation import DemoAccounts
 
 ROOT = Path(__file__).resolve().parents[2]
 READY_SECONDS = 90
@@ -65,11 +69,11 @@ class Stack:
             self._start_servers()
         else:
             say("Using the Postgres and Redis of DATABASE_URL and REDIS_URL.")
-            preparation.check_servers(self.settings.environment)
+            servers.check_servers(self.settings.environment)
         web, *others = processes(self.settings)
         # Loading the application takes a second or two. With nothing to migrate the web process
         # does it at the same time as we do here; the others wait until the page is there.
-        web_first = preparation.is_current(self.settings.environment)
+        web_first = servers.is_current(self.settings.environment)
         if web_first:
             self.supervisor.add(web)
         accounts = self._prepare()
@@ -82,7 +86,10 @@ class Stack:
         write_lines(environment_file(self.settings.folder), environment)
         say(welcome(self.settings, accounts))
 
-    def _prepare(self) -> preparation.DemoAccounts:
+    def _prepare(self) -> DemoAccounts:
+        # Imported when the web process is on its way: it takes a second.
+        from crm.local import preparation
+
         environment, kept = self.settings.environment, self.settings.kept
         app = create_app(Config.from_env(environment))
         preparation.migrate(app)
@@ -238,7 +245,7 @@ def find_environment(folder: Path) -> dict[str, str] | None:
     return None
 
 
-def welcome(settings: LocalSettings, accounts: preparation.DemoAccounts) -> str:
+def welcome(settings: LocalSettings, accounts: DemoAccounts) -> str:
     lines = [
         "",
         f"  Charla        {settings.address}",
