@@ -24,7 +24,7 @@ from crm.models import (
     WhatsappNumber,
 )
 from crm.services.inbox.naming import ClientName, full_name, name_client
-from crm.services.inbox.rows import is_window_open, window_of
+from crm.services.messages import window
 
 EARLIER_CHATS = 5
 
@@ -122,6 +122,7 @@ def _read(chat: Chat) -> Any:
     return db.session.execute(
         select(
             func.now().label("now"),
+            window.last_word().label("last_word_at"),
             Client,
             ClientIdentity.profile_name,
             ClientIdentity.username,
@@ -157,7 +158,7 @@ def _name(record: Any, *, phones_visible: bool) -> ClientName:
 
 
 def _head(chat: Chat, record: Any, *, phones_visible: bool) -> ChatHead:
-    ends_at = window_of(chat, record.provider)
+    ends_at = window.window_end(record.last_word_at, record.provider)
     left = (ends_at - record.now).total_seconds() if ends_at else 0
     return ChatHead(
         id=chat.id,
@@ -174,7 +175,9 @@ def _head(chat: Chat, record: Any, *, phones_visible: bool) -> ChatHead:
         unread=chat.unread_count,
         has_window=record.provider == Provider.META,
         window_ends_at=ends_at,
-        window_open=is_window_open(chat, record.provider, record.now),
+        window_open=window.is_open_at(
+            record.now, last_word_at=record.last_word_at, provider=record.provider
+        ),
         window_seconds_left=max(0, int(left)),
         is_blocked=record.Client.is_blocked,
         opted_out=not record.Client.opt_in,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, case, func, or_, select, tuple_
@@ -14,13 +14,12 @@ from crm.db import db
 from crm.models import Campaign, Chat, ChatStatus, Client, Message, User, WhatsappNumber
 from crm.models.chats import FINAL_STATUSES, ChatPriority
 from crm.models.messages import Direction, MessageStatus, MessageType
-from crm.models.numbers import Provider
 from crm.services.inbox.cursors import read_cursor, write_cursor
 from crm.services.inbox.naming import ClientName, name_client
 from crm.services.inbox.searching import matches
+from crm.services.messages import window
 
 PAGE = 50
-WINDOW = timedelta(hours=24)
 TABS = ("mine", "unassigned", "all")
 # Nobody owns these; a chat that a bot is talking in needs nobody yet.
 UNASSIGNED = (ChatStatus.NEW, ChatStatus.QUEUED)
@@ -168,6 +167,7 @@ def _rows() -> Select[*tuple[Any, ...]]:
             Chat,
             _MOMENT.label("moment"),
             func.now().label("now"),
+            window.last_word().label("last_word_at"),
             Client.first_name,
             Client.last_name,
             Client.phone_number,
@@ -226,21 +226,6 @@ def _narrowed(tab: str, *, user_id: int, filters: Filters) -> Sequence[ColumnEle
     return criteria
 
 
-def window_of(chat: Chat, provider: Provider) -> datetime | None:
-    """When Meta's 24-hour window closes; WPPConnect has none."""
-    if provider != Provider.META or chat.last_inbound_at is None:
-        return None
-    return chat.last_inbound_at + WINDOW
-
-
-def is_window_open(chat: Chat, provider: Provider, now: datetime) -> bool:
-    """May a free text leave now? On Meta only within a day of the customer's last word."""
-    if provider != Provider.META:
-        return True
-    ends_at = window_of(chat, provider)
-    return ends_at is not None and now < ends_at
-
-
 def _row(record: Any, *, phones_visible: bool) -> ChatRow:
     chat: Chat = record.Chat
     return ChatRow(
@@ -262,8 +247,10 @@ def _row(record: Any, *, phones_visible: bool) -> ChatRow:
         offered_agent_id=chat.offered_agent_id,
         unread=chat.unread_count,
         last_at=record.moment,
-        window_ends_at=window_of(chat, record.provider),
-        window_open=is_window_open(chat, record.provider, record.now),
+        window_ends_at=window.window_end(record.last_word_at, record.provider),
+        window_open=window.is_open_at(
+            record.now, last_word_at=record.last_word_at, provider=record.provider
+        ),
         snoozed_until=chat.snoozed_until,
         is_blocked=record.is_blocked,
         version=chat.version,

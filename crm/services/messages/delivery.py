@@ -317,19 +317,23 @@ def _channel(number: WhatsappNumber, settings: Settings) -> MetaChannel:
 
 
 def _recipient(client: Client) -> Recipient:
-    """The client's number in digits, or else Meta's id for a person who hides it."""
-    if client.phone_number:
-        return Recipient(phone=client.phone_number.lstrip("+"))
+    """WhatsApp's own id of the person, then the number on file, then Meta's id of who hides it.
+
+    The id comes first because WhatsApp's spelling is not always the number's (Mexico's 521,
+    Brazil's ninth digit), and because people edit the number on file.
+    """
     known = db.session.execute(
         select(ClientIdentity.kind, ClientIdentity.value)
         .where(ClientIdentity.client_id == client.id)
-        .order_by(ClientIdentity.last_seen_at.desc(), ClientIdentity.id.desc())
+        .order_by(ClientIdentity.last_seen_at.asc(), ClientIdentity.id.asc())
     ).all()
-    for wanted in (IdentityKind.WA_ID, IdentityKind.USER_ID):
-        for kind, value in known:
-            if kind == wanted:
-                is_phone = wanted == IdentityKind.WA_ID
-                return Recipient(phone=value) if is_phone else Recipient(user_id=value)
+    newest = {row.kind: row.value for row in known}
+    if phone := newest.get(IdentityKind.WA_ID):
+        return Recipient(phone=phone)
+    if client.phone_number:
+        return Recipient(phone=client.phone_number.lstrip("+"))
+    if user_id := newest.get(IdentityKind.USER_ID):
+        return Recipient(user_id=user_id)
     raise _refusal("recipient_missing")
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import func, select
+from sqlalchemy import ScalarSelect, func, select
+from sqlalchemy.orm import aliased
 
 from crm.db import database_now, db
 from crm.models import Chat, Provider
@@ -18,6 +19,31 @@ LENGTH = timedelta(hours=24)
 MARGIN = timedelta(minutes=1)
 
 
+def last_word(chat: type[Chat] = Chat) -> ScalarSelect[datetime | None]:
+    """When a chat's client last wrote to its number, in whichever chat: a column for a SELECT."""
+    same = aliased(Chat)
+    return (
+        select(func.max(same.last_inbound_at))
+        .where(same.client_id == chat.client_id, same.whatsapp_number_id == chat.whatsapp_number_id)
+        .scalar_subquery()
+    )
+
+
+def window_end(last_word_at: datetime | None, provider: Provider) -> datetime | None:
+    """When the window closes (or closed), with the margin taken off; None if there is none."""
+    if provider is not Provider.META or last_word_at is None:
+        return None
+    return last_word_at + LENGTH - MARGIN
+
+
+def is_open_at(now: datetime, *, last_word_at: datetime | None, provider: Provider) -> bool:
+    """May a free text leave at this moment?"""
+    if provider is not Provider.META:
+        return True
+    ends_at = window_end(last_word_at, provider)
+    return ends_at is not None and now < ends_at
+
+
 def find_window_end(*, client_id: int, whatsapp_number_id: int) -> datetime | None:
     """When the window closes (or closed), with the margin taken off; None if it never opened."""
     last = db.session.scalar(
@@ -25,7 +51,7 @@ def find_window_end(*, client_id: int, whatsapp_number_id: int) -> datetime | No
             Chat.client_id == client_id, Chat.whatsapp_number_id == whatsapp_number_id
         )
     )
-    return last + LENGTH - MARGIN if last else None
+    return window_end(last, Provider.META)
 
 
 def is_open(*, client_id: int, whatsapp_number_id: int, provider: Provider) -> bool:
