@@ -89,7 +89,9 @@ def show(waiting: LiveSession, form: CodeForm, *, status: int = 200) -> Response
 
 def qr(address: str) -> str:
     """An SVG as a data address: the policy allows pictures, not styles or scripts in the page."""
-    return segno.make(address, error="m").svg_data_uri(scale=5, border=3, dark="#10201e")
+    return segno.make(address, error="m").svg_data_uri(
+        scale=5, border=3, dark="#10201e", light="#ffffff"
+    )
 
 
 def spaced(secret: str) -> str:
