@@ -15,9 +15,10 @@ from flask import flash, render_template, request
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
-from crm.blueprints.htmx import go_to, wants_fragment, with_address
+from crm.blueprints.htmx import go_to, with_address
 from crm.db import atomic, retrying
 from crm.errors import Invalid
+from crm.extensions import htmx
 from crm.forms.kit import AdminForm, SecretField
 from crm.services import audit
 from crm.services.kit import ListQuery, Page, WrongField, fields_changed, version_of
@@ -54,7 +55,7 @@ def show_list(
 ) -> ResponseReturnValue:
     """The whole page, or for a search or filter only its table, under the list's own address."""
     values |= {"query": query, "page": page, "list_address": list_address, "area": "settings"}
-    if wants_fragment():
+    if htmx:
         return with_address(
             render_template(template, frame="settings/_part.html", **values), list_address(query)
         )
@@ -136,7 +137,7 @@ def save_form(
         template,
         form=form,
         clash=clash,
-        frame="settings/_part.html" if wants_fragment() else "settings/_page.html",
+        frame="settings/_part.html" if htmx else "settings/_page.html",
         area="settings",
         **values,
     )

@@ -44,13 +44,18 @@ class HoursField(Field):
 
     def _show(self, stored: Mapping[str, Any] | None) -> None:
         stored = stored or {}
-        self.days: dict[str, list[tuple[str, str]]] = {}
-        for day in WEEKDAYS:
+        self.days: dict[str, list[tuple[str, str]]] = {day: [] for day in WEEKDAYS}
+        for index, day in enumerate(WEEKDAYS):
             found = stored.get(day) or []
-            intervals = [found] if isinstance(found, Mapping) else found
-            self.days[day] = [
-                (str(each.get("start", "")), str(each.get("end", ""))) for each in intervals
-            ]
+            for each in [found] if isinstance(found, Mapping) else found:
+                start, end = str(each.get("start", "")), str(each.get("end", ""))
+                if end <= start:
+                    # Stored past midnight; the editor shows each day's own part.
+                    if end > "00:00":
+                        self.days[WEEKDAYS[(index + 1) % 7]].append(("00:00", end))
+                    end = "24:00"
+                self.days[day].append((start, end))
+        self.days = {day: sorted(intervals) for day, intervals in self.days.items()}
         holidays = stored.get("holidays") or {}
         named = holidays.items() if isinstance(holidays, Mapping) else ((h, "") for h in holidays)
         self.holidays = sorted((str(day), str(name or "")) for day, name in named)

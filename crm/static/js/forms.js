@@ -1,6 +1,6 @@
 // Admin forms: what has changed, not losing it, Ctrl+S, small rows, hours, the confirming dialog.
 // Everything works on what the server has drawn; a form that comes back wrong is drawn anew by it.
-import { $, $$, fill } from "./page.js";
+import { $, $$, fill, parse, toast } from "./page.js";
 
 let opened = null; // the form's values when the page was opened, as "name=value" lines
 let leaving = false;
@@ -68,10 +68,39 @@ document.addEventListener("change", (event) => {
 addEventListener("beforeunload", (event) => {
   if (!leaving && tell() > 0) event.preventDefault();
 });
-document.addEventListener("submit", (event) => {
-  // Without htmx the browser itself leaves with the form.
-  if (event.target.matches("[data-guard]") && !window.htmx) leaving = true;
+// Sent by hand, not by htmx: the answer is either the way on or the same form with its errors.
+document.addEventListener("submit", async (event) => {
+  const form = event.target;
+  if (!form.matches("[data-guard]")) return;
+  event.preventDefault();
+  const save = $(".save", form);
+  if (save.disabled) return;
+  save.disabled = true;
+  try {
+    const headers = { "HX-Request": "true", "HX-Request-Type": "partial" };
+    const response = await fetch(form.action, { method: "POST", body: new FormData(form), headers, credentials: "same-origin" });
+    const address = response.headers.get("HX-Redirect");
+    if (address) {
+      leaving = true;
+      location.href = address;
+      return;
+    }
+    answered(form, parse(await response.text()));
+  } catch {
+    toast(form.dataset.failed);
+  }
+  save.disabled = false;
 });
+
+function answered(form, content) {
+  const fresh = $("#editor", content);
+  if (!fresh) return toast(content.textContent.trim().replace(/\s+/g, " ") || form.dataset.failed);
+  form.replaceWith(fresh);
+  begin();
+  tell();
+  $("[data-takes-focus]")?.focus();
+}
+
 document.addEventListener("keydown", (event) => {
   if (event.key.toLowerCase() !== "s" || !(event.ctrlKey || event.metaKey) || event.altKey || event.shiftKey) return;
   const form = editor();
@@ -79,17 +108,10 @@ document.addEventListener("keydown", (event) => {
   event.preventDefault();
   form.requestSubmit($(".save", form));
 });
-// The answer: saved sends us on (and must not be asked about), wrong comes back with a summary.
+// htmx's own history is off. A search is no step of its own: Back leaves the list, and returns to it as it was.
 document.addEventListener("htmx:after:request", (event) => {
-  const response = event.detail?.ctx?.response;
-  const headers = response?.headers;
-  if (headers?.get?.("HX-Redirect")) leaving = true;
-});
-document.addEventListener("htmx:after:swap", () => {
-  begin();
-  tell();
-  const summary = $("[data-takes-focus]");
-  if (summary) summary.focus();
+  const address = event.detail?.ctx?.response?.headers?.get?.("HX-Push-Url");
+  if (address && $("#listing")) history.replaceState(history.state, "", address);
 });
 
 // Another provider, another pace: what was proposed gives way, what somebody wrote stays.
