@@ -243,6 +243,13 @@ def test_it_writes_to_the_user_id_of_who_hides_their_number(number, settings):
     assert (to.phone, to.user_id) == (None, "CO.1349")
 
 
+def test_an_answer_goes_to_whatsapps_own_spelling_of_the_number(number, settings):
+    client = make_client(phone_number="+525512345678")
+    make_identity(client, kind=IdentityKind.WA_ID, value="5215512345678")
+    queue(make_chat(number=number, client=client))
+    assert load(claim_one(number, settings), settings).message.to.phone == "5215512345678"
+
+
 def refused(found, settings):
     with pytest.raises(ProviderError) as caught:
         load(found, settings)
