@@ -381,3 +381,20 @@ def test_more_campaigns_do_not_cost_more_queries(admin, cast):
         make_campaign(number=cast.number)
     db.session.commit()
     assert count_queries() == few
+
+
+def test_hours_past_midnight_are_shown_as_each_days_own_part(admin, cast):
+    cast.sales.business_hours = {"friday": {"start": "22:00", "end": "02:00"}}
+    db.session.commit()
+    assert post_form(admin, path_of(cast.sales)).status_code == 204
+    hours = fresh(cast.sales).business_hours
+    assert hours["friday"] == [{"start": "22:00", "end": "24:00"}]
+    assert hours["saturday"] == [{"start": "00:00", "end": "02:00"}]
+
+
+def test_a_week_of_midnight_to_midnight_is_always_open(admin, cast):
+    day_long = {"start": "00:00", "end": "00:00"}
+    weekdays = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+    cast.sales.business_hours = dict.fromkeys(weekdays, day_long)
+    db.session.commit()
+    assert form_of(admin, path_of(cast.sales))["business_hours-mode"] == "always"
