@@ -75,8 +75,15 @@ def flask_settings(config: Config) -> dict[str, object]:
             "max_overflow": config.database_pool_size,
             "pool_timeout": 5,
             "pool_pre_ping": True,
+            # An error's text goes to logs; the values in a statement are customers' words.
+            "hide_parameters": True,
             "connect_args": {
                 "connect_timeout": 5,
+                # A server that vanished without a word is noticed in a minute, not in two hours.
+                "keepalives_idle": 30,
+                "keepalives_interval": 10,
+                "keepalives_count": 3,
+                "tcp_user_timeout": 60_000,
                 "application_name": "charla",
                 # Nothing of ours needs longer; a forgotten transaction must not hold locks.
                 "options": "-c statement_timeout=10s -c lock_timeout=5s "

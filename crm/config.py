@@ -217,6 +217,10 @@ def redis_url(env: Mapping[str, str]) -> str:
     value = required(env, "REDIS_URL", example)
     if value.partition("://")[0] not in {"redis", "rediss", "unix"}:
         raise ConfigError(f"REDIS_URL is not a Redis address, e.g. REDIS_URL={example}")
+    if value.startswith("rediss://") and env.get("DYNO") and "ssl_cert_reqs" not in value:
+        # Heroku's Redis speaks TLS with a certificate of its own making and sets this variable
+        # itself, so nobody could add the parameter there.
+        value += ("&" if "?" in value else "?") + "ssl_cert_reqs=none"
     return value
 
 

@@ -24,6 +24,14 @@ def test_both_spellings_of_postgres_name_the_driver_that_is_installed() -> None:
     assert config(DATABASE_URL="postgresql://h/d").database_url == "postgresql+psycopg2://h/d"
 
 
+def test_the_redis_of_heroku_may_sign_its_own_certificate_and_no_other() -> None:
+    url = "rediss://:pw@host:6380"
+    assert config(REDIS_URL=url).redis_url == url
+    assert config(REDIS_URL=url, DYNO="web.1").redis_url == f"{url}?ssl_cert_reqs=none"
+    plain = "redis://host:6379/0"
+    assert config(REDIS_URL=plain, DYNO="web.1").redis_url == plain
+
+
 def test_meta_secrets_take_comma_lists() -> None:
     assert config(META_APP_SECRET="new, old ,").meta_app_secrets == ("new", "old")
     assert config().meta_app_secrets == ()
