@@ -133,7 +133,11 @@ def save_form(
         else:
             flash(_("Saved."))
             return go_to(address(row))
-    page = render_template(
+    return _form_again(template, form, clash=clash, **values), status
+
+
+def _form_again(template: str, form: AdminForm, /, *, clash: Clash | None, **values: Any) -> str:
+    return render_template(
         template,
         form=form,
         clash=clash,
@@ -141,7 +145,6 @@ def save_form(
         area="settings",
         **values,
     )
-    return page, status
 
 
 def _mark(form: AdminForm, error: WrongField) -> None:

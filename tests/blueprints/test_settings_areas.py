@@ -84,7 +84,9 @@ AREAS = {
     ),
     "quick-replies": Area(
         "/settings/quick-replies",
-        lambda cast: save(QuickReply(shortcut="/hola", title="Saludo", content="Hola\n\n¿Qué tal?")),
+        lambda cast: save(
+            QuickReply(shortcut="/hola", title="Saludo", content="Hola\n\n¿Qué tal?")
+        ),
         {"title": "Bienvenida"},
         lambda row: row.shortcut,
         "Bienvenida",
