@@ -133,9 +133,11 @@ def main() -> int:
     parser.add_argument("--events", type=int, default=60)
     parser.add_argument("--rounds", type=int, default=3)
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="charla-bench-", ignore_cleanup_errors=True) as folder:
-        with embedded.servers(Path(folder) / "servers") as urls:
-            return run(given, Path(folder), webhooks.settings(urls))
+    with (
+        tempfile.TemporaryDirectory(prefix="charla-bench-", ignore_cleanup_errors=True) as folder,
+        embedded.servers(Path(folder) / "servers") as urls,
+    ):
+        return run(given, Path(folder), webhooks.settings(urls))
 
 
 def run(given: Any, folder: Path, environment: dict[str, str]) -> int:
@@ -169,9 +171,7 @@ def run(given: Any, folder: Path, environment: dict[str, str]) -> int:
                     found.setdefault(f"{name} {what}", []).append(value)
                 found.setdefault(f"{name} cpu", []).append(cpu)
                 print(f"  {name:<10} {latency}   {cpu:5.1f} ms of processor time each")
-        print(
-            f"  after {sum(map(len, found.values())) * given.events // 3} events: {megabytes(web)} MB"
-        )
+        print(f"  afterwards {megabytes(web)} MB")
     return conclude({name: statistics.median(values) for name, values in found.items()})
 
 
@@ -231,7 +231,8 @@ def row_cause(
         chat_id = waiting[number % len(waiting)]
         update(chat_id, number)
         started = time.monotonic_ns()
-        client.publish(CHANNEL, encode(ChatChanged(chat_id), Audience(1, (), waiting=True)))
+        event = encode(ChatChanged(chat_id), Audience(1, (), waiting=True))
+        client.publish(CHANNEL, f"[{event}]")
         return started
 
     return cause
