@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import signal
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from subprocess import Popen
 
+import psutil
 import pytest
 import requests
 from flask import Flask
@@ -17,11 +20,19 @@ from sqlalchemy import text
 
 from crm.db import atomic, db
 from crm.models import Chat, Client, User
+from crm.realtime import feed, watch
 from crm.services import chats
 from tests import factories
 from tests.cast import Cast, make_cast
 from tests.providers.deliveries import body, sign, status, words
-from tests.realtime.pages import Server, free_port, gunicorn_server, token_of
+from tests.realtime.pages import (
+    Server,
+    free_port,
+    gunicorn_server,
+    threaded_server,
+    token_of,
+)
+from tests.realtime.test_feed import OwnRedis
 
 _numbers = itertools.count(1)
 
@@ -44,15 +55,30 @@ class Desk:
         return f"http://127.0.0.1:{self.port}"
 
     def page_of(
-        self, user: User, path: str = "/inbox", *, context: BrowserContext | None = None
+        self,
+        user: User,
+        path: str = "/inbox",
+        *,
+        context: BrowserContext | None = None,
+        address: str | None = None,
     ) -> Page:
         """A page of this person's, signed in."""
+        url = f"http://{address}" if address else self.url
         context = context or self.open_context()
         token = self.tokens.setdefault(user.id, token_of(user))
-        context.add_cookies([{"name": "sid", "value": token, "url": self.url}])
+        context.add_cookies([{"name": "sid", "value": token, "url": url}])
         page = context.new_page()
-        page.goto(self.url + path)
+        page.goto(url + path)
         return page
+
+    def kill_worker(self) -> None:
+        """kill -9 of the process that holds the sockets; gunicorn starts another."""
+        for process in psutil.Process().children(recursive=True):
+            parent = process.parent()
+            with contextlib.suppress(psutil.Error):
+                of_ours = process.environ().get("PORT") == str(self.port)
+                if of_ours and parent and "gunicorn" in " ".join(parent.cmdline()):
+                    process.kill()
 
     def say(self, chat: Chat, content: str) -> str:
         """The customer of a chat writes; returns the provider's id of the message."""
@@ -282,3 +308,56 @@ def test_five_tabs_all_live_and_a_sixth_makes_one_rest(desk: Desk) -> None:
         # The resting one asks by itself.
         expect(row(tab, desk.other)).to_contain_text("para todas las pestañas")
 
+
+def test_a_killed_web_process_loses_and_doubles_nothing(desk: Desk) -> None:
+    laura = desk.page_of(desk.cast.laura, f"/inbox/{desk.chat.id}")
+    is_live(laura)
+    desk.say(desk.chat, "antes del golpe")
+    expect(bubbles(laura, "antes del golpe")).to_have_count(1)
+    desk.kill_worker()
+    with atomic():
+        found = chats.lock_chat(desk.chat.id)
+        factories.make_message(found, content="durante el golpe")
+        found.version += 1
+    expect(bubbles(laura, "durante el golpe")).to_have_count(1)
+    is_live(laura)
+    desk.say(desk.chat, "después del golpe")
+    for said in ("antes del golpe", "durante el golpe", "después del golpe"):
+        expect(bubbles(laura, said)).to_have_count(1)
+
+
+def test_the_ping_mends_what_was_never_published(
+    app: Flask, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "PING_SECONDS", 1.0)
+    with threaded_server(app) as server:
+        laura = desk.page_of(desk.cast.laura, f"/inbox/{desk.chat.id}", address=server.address)
+        is_live(laura)
+        with atomic():
+            found = chats.lock_chat(desk.chat.id)
+            factories.make_message(found, content="el proceso murió antes de avisar")
+            found.version += 1
+        expect(bubbles(laura, "el proceso murió antes de avisar")).to_have_count(1)
+
+
+def test_without_redis_the_page_says_so_and_asks_by_itself(
+    app: Flask, desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feed, "RETRY_SECONDS", 0.2)
+    own_redis = OwnRedis(tmp_path)
+    try:
+        with threaded_server(app, redis_url=own_redis.url) as server:
+            laura = desk.page_of(desk.cast.laura, f"/inbox/{desk.chat.id}", address=server.address)
+            is_live(laura)
+            own_redis.kill()
+            expect(laura.locator("#banner [data-text=stale]")).to_be_visible()
+            with atomic():
+                found = chats.lock_chat(desk.chat.id)
+                factories.make_message(found, content="nadie pudo avisar")
+                found.version += 1
+            expect(bubbles(laura, "nadie pudo avisar")).to_have_count(1)
+            own_redis.start()
+            expect(laura.locator("#banner")).to_be_hidden()
+            is_live(laura)
+    finally:
+        own_redis.kill()
