@@ -13,6 +13,7 @@ from crm.db import atomic, db
 from crm.models import UserStatus
 from crm.realtime.connection import (
     BAD_DATA,
+    MESSAGES_PER_SECOND,
     POLICY,
     RESTART,
     SESSION_OVER,
@@ -154,6 +155,19 @@ def test_it_closes_who_sends_too_much(server: Server, desk: Desk) -> None:
         pass  # it was faster
     assert page.wait_closed() in (POLICY, 1006)
     assert quiet.open(desk.waiting.id)["type"] == "opened"
+
+
+def test_it_closes_who_sends_steadily_too_much(server: Server, desk: Desk) -> None:
+    """Each message is read at once, so that only counting them can tell."""
+    page = server.page_of(desk.cast.laura)
+    (connection,) = hub_of(server.app).connections()
+    sent = 0
+    while connection.ending is None and sent < 200:
+        page.say(type="pong")
+        sent += 1
+        wait_until(lambda: not connection.ws.input_buffer or connection.ending is not None)
+    assert page.wait_closed() == POLICY
+    assert sent > MESSAGES_PER_SECOND
 
 
 def test_a_chat_that_is_not_theirs_is_gone_for_them(server: Server, desk: Desk) -> None:
