@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import BrowserContext, Locator, Page, expect
 
 from tests.simulator.server import NUMBER, SimulatorServer
 from tests.stack import RunningStack
@@ -62,44 +62,53 @@ def answer(page: Page, text: str) -> None:
     page.press("#text", "Enter")
 
 
+def write_on_phone(phone: Locator, text: str) -> None:
+    phone.get_by_label("Escriba un mensaje").fill(text)
+    phone.get_by_label("Escriba un mensaje").press("Enter")
+
+
 def test_two_customers_write_and_two_agents_answer_live(
-    stack: RunningStack, sign_in: Callable[..., Page]
+    stack: RunningStack, sign_in: Callable[..., Page], open_context: Callable[..., BrowserContext]
 ) -> None:
-    phones = phones_of(stack)
     clear_the_desk(stack)
     laura, jhon = sign_in(LAURA), sign_in(JHON)
     become(laura, "available")
     become(jhon, "available")
     pages = {LAURA: laura, JHON: jhon}
     customers = {"573009990001": "Paula Prueba", "573009990002": "Óscar Ñame"}
+    control = phones_of(stack)
     for wa_id, name in customers.items():
-        phones.say(wa_id=wa_id, number_id=NUMBER, name=name, text=f"Buenas, soy {name}")
+        control.add_customer(wa_id, name)
+    # Two phones side by side in a third browser, as a newcomer would open them.
+    table = open_context().new_page()
+    shown = ",".join(f"{wa_id}.{NUMBER}" for wa_id in customers)
+    table.goto(f"{stack.simulator_url}/?phones={shown}&lang=es")
+    phones = {
+        name: table.get_by_role("region", name=f"Teléfono de {name}") for name in customers.values()
+    }
+    for name, phone in phones.items():
+        write_on_phone(phone, f"Buenas, soy {name}")
 
     # By turns: each of the two got one, live, without a reload.
-    owners = {}
-    for name in customers.values():
-        owners[name] = owner_of(pages, name)
+    owners = {name: owner_of(pages, name) for name in phones}
     assert sorted(owners.values()) == [JHON, LAURA]
 
-    for wa_id, name in customers.items():
+    for name, phone in phones.items():
         page = pages[owners[name]]
         row_of(page, name).locator("a").click()
         expect(page.locator("#thread-title")).to_have_text(name)
         expect(page.locator("#log .bubble.in").last).to_contain_text(f"Buenas, soy {name}")
         expect(row_of(page, name).locator(".badge")).to_have_count(0)
         answer(page, f"¡Hola, {name}! Con gusto le ayudo.")
+        expect(phone.get_by_role("article").last).to_contain_text("Con gusto le ayudo.")
+        # The phone lies open on the table, so the ticks go all the way to blue.
         bubble = page.locator("#log .bubble.out").last
         expect(bubble).to_contain_text(f"¡Hola, {name}!")
-        expect(bubble.locator(".ticks.delivered")).to_be_visible()
-        phones.look(wa_id=wa_id, number_id=NUMBER)
         expect(bubble.locator(".ticks.read")).to_be_visible()
-        assert texts(phones, wa_id) == [
-            f"Buenas, soy {name}",
-            f"¡Hola, {name}! Con gusto le ayudo.",
-        ]
-        # The answer of the customer arrives in the open thread.
-        phones.say(wa_id=wa_id, number_id=NUMBER, name=name, text="Perfecto, gracias 🙌")
+        write_on_phone(phone, "Perfecto, gracias 🙌")
         expect(page.locator("#log .bubble.in").last).to_contain_text("Perfecto, gracias 🙌")
+        expect(phone.get_by_role("article")).to_have_count(3)
+        expect(page.locator("#log .bubble")).to_have_count(3)
 
     # Nobody else's customer in one's own list.
     for name, email in owners.items():
