@@ -15,12 +15,13 @@ import psutil
 import pytest
 import requests
 from flask import Flask
-from playwright.sync_api import BrowserContext, Locator, Page, expect
+from playwright.sync_api import APIResponse, BrowserContext, Locator, Page, Route, expect
 from sqlalchemy import text
 
 from crm.db import atomic, db
 from crm.models import Chat, Client, User
 from crm.realtime import feed, watch
+from crm.realtime.socket import hub_of
 from crm.services import chats
 from tests import factories
 from tests.cast import Cast, make_cast
@@ -31,6 +32,7 @@ from tests.realtime.pages import (
     gunicorn_server,
     threaded_server,
     token_of,
+    wait_until,
 )
 from tests.realtime.test_feed import OwnRedis
 
@@ -255,6 +257,55 @@ def test_an_event_that_was_never_published_is_mended_on_reconnection(desk: Desk)
     desk.start()
     laura.context.set_offline(False)
     expect(bubbles(laura, "nadie hizo sonar nada")).to_have_count(1)
+
+
+def test_a_page_that_was_cut_alone_fetches_what_it_missed(app: Flask, desk: Desk) -> None:
+    """Nobody else was cut, so nobody tells it to."""
+    with threaded_server(app) as server:
+        laura = desk.page_of(desk.cast.laura, f"/inbox/{desk.chat.id}", address=server.address)
+        is_live(laura)
+        expect(bubbles(laura, "Mensaje 2")).to_have_count(1)
+        wait_until(lambda: len(hub_of(server.app).connections()) == 1)
+        (connection,) = hub_of(server.app).connections()
+        connection.wire.cut()
+        with atomic():
+            found = chats.lock_chat(desk.chat.id)
+            factories.make_message(found, content="en ese instante")
+            found.version += 1
+        expect(bubbles(laura, "en ese instante")).to_have_count(1)
+        expect(row(laura, desk.chat)).to_contain_text("en ese instante")
+
+
+def test_what_comes_while_the_page_is_being_mended_is_not_wiped_away(desk: Desk) -> None:
+    laura = desk.page_of(desk.cast.laura, f"/inbox/{desk.chat.id}")
+    is_live(laura)
+    laura.wait_for_timeout(1500)
+    held: list[tuple[Route, APIResponse]] = []
+    laura.route(
+        f"**/inbox/{desk.chat.id}", lambda route: held.append((route, route.fetch())), times=1
+    )
+    laura.evaluate(
+        """() => {
+            window.wiped = 0;
+            new MutationObserver((changes) => {
+                for (const { removedNodes } of changes)
+                    for (const node of removedNodes)
+                        if (node.textContent.includes("justo entonces")) window.wiped += 1;
+            }).observe(document.getElementById("log"), { childList: true });
+            dispatchEvent(new Event("online"));
+        }"""
+    )
+    while not held:
+        laura.wait_for_timeout(50)
+    # The answer on its way is older than what is said now.
+    desk.say(desk.chat, "justo entonces")
+    laura.wait_for_timeout(1500)
+    route, answer = held[0]
+    route.fulfill(response=answer)
+    expect(bubbles(laura, "justo entonces")).to_have_count(1)
+    laura.wait_for_timeout(1500)
+    expect(bubbles(laura, "justo entonces")).to_have_count(1)
+    assert laura.evaluate("window.wiped") == 0
 
 
 def test_earlier_pages_of_the_thread_survive_the_mending(desk: Desk) -> None:

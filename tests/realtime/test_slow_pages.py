@@ -115,11 +115,21 @@ def test_the_ping_tells_how_far_the_open_chat_is(
     page.wait_for(lambda m: m["type"] == "ping" and "version" not in m)
 
 
-def test_a_large_frame_arrives_whole(server: Server, desk: Desk) -> None:
+def test_frames_that_the_line_takes_in_parts_arrive_whole_and_in_order(
+    server: Server, desk: Desk
+) -> None:
     page = server.page_of(desk.cast.laura)
     page.open(desk.chat.id)
-    text = "ñandú 🙂 " * 60_000
-    hub_of(server.app).push(
-        hub_of(server.app).connections(), event_frame("large", text=text[:9000])
-    )
-    assert page.wait_for_kind("large")["text"] == text[:9000]
+    hub = hub_of(server.app)
+    (connection,) = hub.connections()
+    text = "ñandú 🙂 " * 20_000
+    sent = 0
+    while not connection.wire.has_rest and sent < 100:
+        hub.push([connection], event_frame("large", number=sent, text=text))
+        sent += 1
+    assert connection.wire.has_rest, "the line took everything at once"
+    for number in range(sent, sent + 3):
+        hub.push([connection], event_frame("large", number=number, text=text))
+    for number in range(sent + 3):
+        large = page.wait_for_kind("large")
+        assert (large["number"], large["text"]) == (number, text)
