@@ -1,4 +1,4 @@
-"""The whole product for a test: `flask local run` with its own database, ports and simulator.
+"""The whole product for a test: `flask local run` with its own servers, ports and simulator.
 
 The tests that use it see what a newcomer sees after `make run`; they kill what a crash would kill.
 """
@@ -11,7 +11,6 @@ import socket
 import subprocess
 import sys
 import time
-import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,8 @@ from pathlib import Path
 import psutil
 import psycopg2
 import requests
+
+from crm import embedded
 
 ROOT = Path(__file__).parents[1]
 PASSWORD = "demo-clave-larga"
@@ -61,51 +62,50 @@ class RunningStack:
 
 
 @contextlib.contextmanager
-def running_stack(
-    database_url: str, redis_url: str, folder: Path, **environment: str
-) -> Iterator[RunningStack]:
-    """Start the product on a fresh database of this Postgres; stop it at the end."""
-    database = f"stack_{uuid.uuid4().hex[:12]}"
-    run_sql(database_url, f'CREATE DATABASE "{database}"')
-    port = free_port()
-    settings = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("CRM_", "META_", "SIMULATOR_"))
-    } | {
-        "DATABASE_URL": with_database(database_url, database),
-        "REDIS_URL": redis_url,
-        "CRM_DATA_DIR": str(folder),
-        "CRM_DEMO_PASSWORD": PASSWORD,
-        "PORT": str(port),
-        "SIMULATOR_PORT": str(free_port()),
-        "CRM_SWEEP_SECONDS": "1",
-        "CRM_LEASE_SECONDS": "5",
-        "CRM_ACCESS_CHECK_SECONDS": "1",
-        "SIMULATOR_DELAY_SCALE": "0.1",
-        **environment,
-    }
+def running_stack(folder: Path, **environment: str) -> Iterator[RunningStack]:
+    """Start the product on servers of its own, wait until it is up, stop it at the end.
+
+    Servers of its own, because its workers and its clock would take the jobs that other tests of
+    the run ring for.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    log = folder / "stack.log"
-    with open(log, "wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "flask", "--app", "wsgi", "local", "run"],
-            cwd=ROOT,
-            env=settings,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
-    try:
-        wait_until_up(process, f"http://127.0.0.1:{port}/readyz", log)
-        yield RunningStack(process, settings_of(folder, settings))
-    finally:
-        process.terminate()
+    with embedded.servers(folder / "lent-servers", durable=False) as servers:
+        settings = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("CRM_", "META_", "SIMULATOR_"))
+        } | {
+            "DATABASE_URL": servers.database_url,
+            "REDIS_URL": servers.redis_url,
+            "CRM_DATA_DIR": str(folder),
+            "CRM_DEMO_PASSWORD": PASSWORD,
+            "PORT": str(free_port()),
+            "SIMULATOR_PORT": str(free_port()),
+            "CRM_SWEEP_SECONDS": "1",
+            "CRM_LEASE_SECONDS": "5",
+            "CRM_ACCESS_CHECK_SECONDS": "1",
+            "SIMULATOR_DELAY_SCALE": "0.1",
+            **environment,
+        }
+        log = folder / "stack.log"
+        with open(log, "wb") as output:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "flask", "--app", "wsgi", "local", "run"],
+                cwd=ROOT,
+                env=settings,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
         try:
-            process.wait(40)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        run_sql(database_url, f'DROP DATABASE IF EXISTS "{database}" WITH (FORCE)')
+            wait_until_up(process, f"http://127.0.0.1:{settings['PORT']}/readyz", log)
+            yield RunningStack(process, settings_of(folder, settings))
+        finally:
+            process.terminate()
+            try:
+                process.wait(40)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
 
 
 def settings_of(folder: Path, given: dict[str, str]) -> dict[str, str]:
@@ -123,18 +123,6 @@ def wait_until_up(process: subprocess.Popen[bytes], url: str, log: Path) -> None
                 return
         time.sleep(0.1)
     raise AssertionError(f"the stack did not come up:\n{log.read_text(errors='replace')[-4000:]}")
-
-
-def run_sql(database_url: str, sql: str) -> None:
-    with contextlib.closing(psycopg2.connect(database_url)) as connection:
-        connection.autocommit = True
-        connection.cursor().execute(sql)
-
-
-def with_database(database_url: str, name: str) -> str:
-    """The same server, another database. The unix-socket form keeps its query string."""
-    head, question, query = database_url.partition("?")
-    return f"{head.rpartition('/')[0]}/{name}{question}{query}"
 
 
 def free_port() -> int:

@@ -56,8 +56,8 @@ def test_the_switch_answers_with_itself_turned(
     html = response.get_data(as_text=True)
     assert f'data-status="{kept[0]}"' in html
     assert html.count('aria-pressed="true"') == 1
-    states = db.session.scalars(select(AgentState.status).where(AgentState.user_id == user_id))
-    assert list(states) == [AgentStatus.AVAILABLE, kept[0]]
+    spells = select(AgentState.status).where(AgentState.user_id == user_id).order_by(AgentState.id)
+    assert list(db.session.scalars(spells)) == [AgentStatus.AVAILABLE, kept[0]]
 
 
 @pytest.mark.usefixtures("no_csrf")

@@ -17,7 +17,6 @@ from playwright.sync_api import (
     sync_playwright,
 )
 
-from crm import embedded
 from tests.stack import PASSWORD, RunningStack, running_stack
 
 ARGUMENTS = [
@@ -57,12 +56,10 @@ def chromium() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="session")
-def stack(
-    servers: embedded.Urls, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[RunningStack]:
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
     """The product with its demo data, shared by the tests of a run."""
     folder = tmp_path_factory.mktemp("stack")
-    with running_stack(servers.database_url, servers.redis_url, folder) as running:
+    with running_stack(folder) as running:
         yield running
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 import requests
 
-from crm import embedded
 from tests.simulator.server import SimulatorServer
 from tests.stack import RunningStack, running_stack
 
@@ -31,11 +30,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="module")
-def stack(
-    servers: embedded.Urls, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[RunningStack]:
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
     folder = tmp_path_factory.mktemp("faults")
-    with running_stack(servers.database_url, servers.redis_url, folder, **SETTINGS) as running:
+    with running_stack(folder, **SETTINGS) as running:
         yield running
 
 
