@@ -166,7 +166,7 @@ def logout() -> ResponseReturnValue:
         config.session_cookie_name, secure=config.https, httponly=True, samesite="Lax"
     )
     # Drafts and fragments of this person leave the browser with them.
-    response.headers["Clear-Site-Data"] = '"cache", "storage"'
+    response.headers["Clear-Site-Data"] = '"storage"'
     return response
 
 

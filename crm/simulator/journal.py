@@ -51,8 +51,10 @@ class Log:
             fresh.append(row)
         os.fsync(fresh._fd)
         spare.replace(self.path)
-        os.close(self._fd)
-        self._fd, self.size = fresh._fd, fresh.size
+        # The number stays open throughout: another thread may be in the middle of an fsync with it.
+        os.dup2(fresh._fd, self._fd, inheritable=False)
+        fresh.close()
+        self.size = fresh.size
 
     def close(self) -> None:
         os.close(self._fd)

@@ -55,9 +55,9 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
-    """The product with its demo data, shared by the tests of a run."""
+    """The product with its demo data, shared by the tests of this folder."""
     folder = tmp_path_factory.mktemp("stack")
     with running_stack(folder) as running:
         yield running

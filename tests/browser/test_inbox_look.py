@@ -324,9 +324,9 @@ def test_who_reads_above_is_told_and_not_moved(desk: Page, customers: Customers)
     expect(bubbles(desk, "in").last).to_be_in_viewport()
     expect(desk.locator("#jump")).to_be_hidden()
     # The page heals itself from the server, and nothing of it is to be seen.
-    desk.evaluate("window.dispatchEvent(new Event('online'))")
-    log.evaluate("log => { log.scrollTop = 300 }")
-    desk.wait_for_event("response", lambda answer: "/inbox/list" in answer.url)
+    with desk.expect_response(lambda answer: "/inbox/list" in answer.url):
+        desk.evaluate("window.dispatchEvent(new Event('online'))")
+        log.evaluate("log => { log.scrollTop = 300 }")
     expect(desk.locator("#log .day")).to_have_count(1)
     assert log.evaluate("log => log.scrollTop") == 300
     desk.click("#jump")

@@ -85,7 +85,10 @@ def test_memory_comes_back_when_pages_go(
     """Nothing of a socket stays behind: the fortieth round needs no more than the tenth."""
     server, process = production
     token = token_of(desk.cast.laura)
-    worker = psutil.Process(process.pid).children()[0]
+    master = psutil.Process(process.pid)
+    # The test before may have taken its worker away; the next one is there in a moment.
+    wait_until(lambda: bool(master.children()))
+    worker = master.children()[0]
 
     def round_of_pages() -> None:
         pages = [server.page(token) for _ in range(SOCKETS_PER_USER)]

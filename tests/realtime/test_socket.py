@@ -166,7 +166,8 @@ def test_it_closes_who_sends_steadily_too_much(server: Server, desk: Desk) -> No
         page.say(type="pong")
         sent += 1
         wait_until(lambda: not connection.ws.input_buffer or connection.ending is not None)
-    assert page.wait_closed() == POLICY
+    # What it had not read yet makes the system cut the line, and the page may miss the code.
+    assert page.wait_closed() in (POLICY, 1006)
     assert sent > MESSAGES_PER_SECOND
 
 
