@@ -76,8 +76,9 @@ class Desk:
     def kill_worker(self) -> None:
         """kill -9 of the process that holds the sockets; gunicorn starts another."""
         for process in psutil.Process().children(recursive=True):
-            parent = process.parent()
+            # A browser's short-lived children may be gone by the time they are asked.
             with contextlib.suppress(psutil.Error):
+                parent = process.parent()
                 of_ours = process.environ().get("PORT") == str(self.port)
                 if of_ours and parent and "gunicorn" in " ".join(parent.cmdline()):
                     process.kill()
