@@ -66,20 +66,236 @@ class Recipient:
             raise ValueError("a recipient needs a phone or a user id")
 
 
+class MediaKind(StrEnum):
+    IMAGE = "image"
+    VIDEO = "video"
+    AUDIO = "audio"
+    DOCUMENT = "document"
+    STICKER = "sticker"
+
+
 @dataclass(frozen=True)
-class OutboundText:
-    """A text message. `opaque_id` is ours, at most 512 characters, and comes back in statuses."""
+class Text:
+    body: str = field(repr=False)
+    preview_url: bool = True
+    """Whether the first web address in it gets a preview."""
+
+
+@dataclass(frozen=True)
+class Media:
+    """A file: by the provider's id of an upload, by a public https link, or by its path here.
+
+    Meta takes the first two, WPPConnect the last. `voice` makes an audio (Ogg with Opus, one
+    channel) a voice note. Audio and stickers have no caption; only a document has a filename.
+    """
+
+    kind: MediaKind
+    media_id: str | None = None
+    link: str | None = None
+    path: str | None = None
+    mime_type: str | None = None
+    caption: str | None = field(default=None, repr=False)
+    filename: str | None = None
+    voice: bool = False
+
+
+@dataclass(frozen=True)
+class Location:
+    """A pin: degrees, north and east positive."""
+
+    latitude: float
+    longitude: float
+    name: str | None = None
+    address: str | None = None
+
+
+@dataclass(frozen=True)
+class ContactPhone:
+    """`phone` as it is shown ("+57 300 123 4567"); `wa_id` its digits, where it has WhatsApp."""
+
+    phone: str
+    wa_id: str | None = None
+    type: str = "CELL"
+
+
+@dataclass(frozen=True)
+class ContactCard:
+    """A person as a card. `formatted_name` is what is shown; a first name goes beside it."""
+
+    formatted_name: str
+    first_name: str
+    last_name: str | None = None
+    phones: tuple[ContactPhone, ...] = ()
+    emails: tuple[str, ...] = ()
+    company: str | None = None
+    title: str | None = None
+
+
+@dataclass(frozen=True)
+class Contacts:
+    cards: tuple[ContactCard, ...]
+
+
+@dataclass(frozen=True)
+class Reaction:
+    """On the provider's id of a message; an empty emoji takes ours back."""
+
+    message_id: str
+    emoji: str
+
+
+@dataclass(frozen=True)
+class ReplyButton:
+    """`id` comes back when it is tapped."""
+
+    id: str
+    title: str
+
+
+@dataclass(frozen=True)
+class Buttons:
+    """A text with one to three buttons; the header is a text or a file."""
+
+    body: str = field(repr=False)
+    buttons: tuple[ReplyButton, ...]
+    header: str | Media | None = None
+    footer: str | None = None
+
+
+@dataclass(frozen=True)
+class ListRow:
+    """`id` comes back when it is chosen."""
+
+    id: str
+    title: str
+    description: str | None = None
+
+
+@dataclass(frozen=True)
+class ListSection:
+    """`title` may be empty only where the list has one section."""
+
+    rows: tuple[ListRow, ...]
+    title: str = ""
+
+
+@dataclass(frozen=True)
+class ListMenu:
+    """A text with a button that opens a list, ten rows at most over all its sections."""
+
+    body: str = field(repr=False)
+    button: str
+    sections: tuple[ListSection, ...]
+    header: str | None = None
+    footer: str | None = None
+
+    @property
+    def rows(self) -> tuple[ListRow, ...]:
+        return tuple(row for section in self.sections for row in section.rows)
+
+
+@dataclass(frozen=True)
+class LinkButton:
+    """A text with one button that opens a web address."""
+
+    body: str = field(repr=False)
+    title: str
+    url: str
+    header: str | Media | None = None
+    footer: str | None = None
+
+
+@dataclass(frozen=True)
+class TextParameter:
+    """`name` only in templates with named variables ({{first_name}} instead of {{1}})."""
+
+    text: str = field(repr=False)
+    name: str | None = None
+
+
+@dataclass(frozen=True)
+class CurrencyParameter:
+    """An amount in thousandths ("25000" is 25.00) of an ISO currency."""
+
+    fallback: str
+    code: str
+    amount_1000: int
+    name: str | None = None
+
+
+@dataclass(frozen=True)
+class DateTimeParameter:
+    """Meta shows the words as they are."""
+
+    fallback: str
+    name: str | None = None
+
+
+@dataclass(frozen=True)
+class QuickReplyParameter:
+    """`payload` comes back when the template's quick reply at `index` is tapped."""
+
+    index: int
+    payload: str
+
+
+@dataclass(frozen=True)
+class UrlParameter:
+    """What stands for the variable at the end of the button's address."""
+
+    index: int
+    text: str
+
+
+@dataclass(frozen=True)
+class CopyCodeParameter:
+    index: int
+    code: str
+
+
+@dataclass(frozen=True)
+class FlowParameter:
+    """`token` comes back in the customer's answer."""
+
+    index: int
+    token: str
+    data: tuple[tuple[str, str], ...] = ()
+
+
+BodyParameter = TextParameter | CurrencyParameter | DateTimeParameter
+HeaderParameter = TextParameter | Media | Location
+ButtonParameter = QuickReplyParameter | UrlParameter | CopyCodeParameter | FlowParameter
+
+
+@dataclass(frozen=True)
+class FilledTemplate:
+    """An approved template with what stands for its variables, in their order."""
+
+    name: str
+    language: str
+    header: HeaderParameter | None = None
+    body: tuple[BodyParameter, ...] = ()
+    buttons: tuple[ButtonParameter, ...] = ()
+
+
+Content = (
+    Text | Media | Location | Contacts | Reaction | Buttons | ListMenu | LinkButton | FilledTemplate
+)
+"""What a message can be. The same shapes are queued, kept and sent."""
+
+
+@dataclass(frozen=True)
+class OutboundMessage:
+    """One message to one person.
+
+    `opaque_id` is ours, at most 512 characters, and comes back in statuses. `reply_to` is the
+    provider's id of the message that this one quotes; a reaction quotes nothing.
+    """
 
     to: Recipient
-    body: str = field(repr=False)
+    content: Content
     opaque_id: str
-    preview_url: bool = True
     reply_to: str | None = None
-    """The provider's id of the message that this one quotes."""
-
-
-OutboundMessage = OutboundText
-"""Every kind that can be sent; a union as soon as there is a second one."""
 
 
 @dataclass(frozen=True)

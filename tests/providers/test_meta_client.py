@@ -9,8 +9,16 @@ import pytest
 
 from crm.lib.timed_http import TimedHttp
 from crm.providers.meta import codes
-from crm.providers.meta.client import MetaChannel, MetaClient, message_payload
-from crm.providers.outbound import Effect, OutboundText, ProviderError, Recipient, SendResult
+from crm.providers.meta.client import MetaChannel, MetaClient
+from crm.providers.meta.payloads import message_payload
+from crm.providers.outbound import (
+    Effect,
+    OutboundMessage,
+    ProviderError,
+    Recipient,
+    SendResult,
+    Text,
+)
 from tests.providers.scripted_server import answer, drip, hang, raw, serving
 
 ACCEPTED = {
@@ -20,12 +28,12 @@ ACCEPTED = {
 }
 
 
-def text(body: str = "Hola", **changes) -> OutboundText:
+def text(body: str = "Hola", **changes) -> OutboundMessage:
     to = changes.pop("to", Recipient(phone="573001234567"))
-    return OutboundText(to=to, body=body, opaque_id="key.1", **changes)
+    return OutboundMessage(to=to, content=Text(body), opaque_id="key.1", **changes)
 
 
-def send(url: str, message: OutboundText | None = None, *, client: MetaClient | None = None):
+def send(url: str, message: OutboundMessage | None = None, *, client: MetaClient | None = None):
     client = client or MetaClient(TimedHttp(connect_seconds=0.5, total_seconds=1.0))
     channel = MetaChannel(phone_number_id="111", access_token="secret-token", graph_url=url)
     return client.send(channel, message or text())

@@ -20,7 +20,7 @@ from crm.models import (
 )
 from crm.providers.base import Receipt
 from crm.providers.meta.codes import CODES
-from crm.providers.outbound import Effect, ProviderError, SendResult
+from crm.providers.outbound import Effect, ProviderError, SendResult, Text
 from crm.services.messages import delivery, outcomes
 from crm.services.messages.backoff import Backoff
 from crm.services.messages.delivery import Settings
@@ -230,7 +230,7 @@ def test_it_reads_all_that_the_provider_needs(number, chat, settings):
     assert outgoing.channel.phone_number_id == number.meta_phone_number_id
     assert outgoing.channel.access_token == "test-access-token"
     assert outgoing.message.to.phone == chat.client.phone_number.lstrip("+")
-    assert outgoing.message.body == "Hola"
+    assert outgoing.message.content == Text("Hola")
     assert outgoing.message.opaque_id == f"{message.client_key}.1"
     assert outgoing.message.reply_to == "wamid.Q"
 

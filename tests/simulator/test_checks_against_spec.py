@@ -14,15 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
-from openapi_schema_validator import OAS31Validator
 
 from crm.simulator.errors import GraphError
+from tests.providers.metas_document import judge_of_messages
 from tests.simulator.calls import ACCEPTED
 from tests.simulator.test_checks import check
 
 SHARED = Path(__file__).resolve().parents[2] / "../shared/whatsapp"
-SPEC = SHARED / "spec/meta-business-messaging-v23.yaml"
 EXAMPLES = SHARED / "outbound"
 
 # place (digits as #): the rule in words
@@ -88,29 +86,7 @@ CALLS = read_calls()
 
 @pytest.fixture(scope="module")
 def spec_accepts() -> Callable[[Any], bool]:
-    if not SPEC.is_file():
-        pytest.fail(f"NOT CHECKED: Meta's OpenAPI document is not at {SPEC}.", pytrace=False)
-    document = yaml.load(SPEC.read_text(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    schemas = document["components"]["schemas"]
-
-    def validator(name: str) -> OAS31Validator:
-        return OAS31Validator(
-            {"$ref": f"#/components/schemas/{name}", "components": document["components"]}
-        )
-
-    # A message's schemas exclude each other by `type`: one instead of all twelve says the same.
-    whole = validator("Message")
-    by_type = {
-        schemas[name]["allOf"][1]["properties"]["type"]["enum"][0]: validator(name)
-        for name in (row["$ref"].rpartition("/")[2] for row in schemas["Message"]["anyOf"])
-        if "allOf" in schemas[name]
-    }
-
-    def accepts(body: Any) -> bool:
-        kind = body.get("type") if isinstance(body, dict) else None
-        return bool(by_type.get(kind if isinstance(kind, str) else "", whole).is_valid(body))
-
-    return accepts
+    return judge_of_messages()
 
 
 def refusal(body: Any) -> str:

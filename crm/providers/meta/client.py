@@ -10,14 +10,8 @@ from typing import Any
 
 from crm.lib.timed_http import Answer, HttpFailure, TimedHttp
 from crm.providers.meta import codes
-from crm.providers.outbound import (
-    Effect,
-    OutboundMessage,
-    OutboundText,
-    ProviderError,
-    Recipient,
-    SendResult,
-)
+from crm.providers.meta.payloads import Json, message_payload, read_payload
+from crm.providers.outbound import Effect, OutboundMessage, ProviderError, SendResult
 
 MAX_ID_LENGTH = 255  # messages.whatsapp_message_id
 
@@ -43,9 +37,25 @@ class MetaClient:
         Raises ProviderError with the effect that fits: refused answers by the table in codes.py,
         RETRY where the body never left us, UNKNOWN where nobody can know.
         """
-        payload = message_payload(message)
+        return _read_answer(self._post(channel, message_payload(message)))
+
+    def mark_read(self, channel: MetaChannel, message_id: str, *, typing: bool = False) -> None:
+        """Tell the customer that this message and those before it were read.
+
+        `typing` also shows "typing..." to them, for 25 s or until our next message. Harmless when
+        repeated. Raises ProviderError as `send` does.
+        """
+        answer = self._post(channel, read_payload(message_id, typing=typing))
+        body = _parse(answer.body)
+        error = body.get("error") if body is not None else None
+        if isinstance(error, dict):
+            raise _refusal(error, answer)
+        if answer.status != 200:
+            raise _bare_status(answer)
+
+    def _post(self, channel: MetaChannel, payload: Json) -> Answer:
         try:
-            answer = self._http.post(
+            return self._http.post(
                 f"{channel.graph_url}/{channel.phone_number_id}/messages",
                 # Escaped JSON, so that even a lone surrogate cannot break the encoding.
                 json.dumps(payload).encode("ascii"),
@@ -57,32 +67,6 @@ class MetaClient:
             )
         except HttpFailure as failure:
             raise _no_answer(failure) from failure
-        return _read_answer(answer)
-
-
-def message_payload(message: OutboundMessage) -> dict[str, Any]:
-    """The JSON body of `POST /messages` for one message."""
-    payload: dict[str, Any] = {
-        "messaging_product": "whatsapp",
-        "recipient_type": "individual",
-        **_address(message.to),
-        **_content(message),
-        "biz_opaque_callback_data": message.opaque_id,
-    }
-    if message.reply_to:
-        payload["context"] = {"message_id": message.reply_to}
-    return payload
-
-
-def _content(message: OutboundText) -> dict[str, Any]:
-    text = {"body": message.body, "preview_url": message.preview_url}
-    return {"type": "text", "text": text}
-
-
-def _address(to: Recipient) -> dict[str, str]:
-    if to.phone:
-        return {"to": to.phone}
-    return {"recipient": to.user_id or ""}
 
 
 def _no_answer(failure: HttpFailure) -> ProviderError:

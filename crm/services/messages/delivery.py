@@ -33,9 +33,10 @@ from crm.models import (
 )
 from crm.providers.meta import codes
 from crm.providers.meta.client import MetaChannel
-from crm.providers.outbound import Effect, OutboundText, ProviderError, Recipient
+from crm.providers.outbound import Effect, OutboundMessage, ProviderError, Recipient
 from crm.services.messages import window
 from crm.services.messages.backoff import Backoff
+from crm.services.messages.contents import read_content
 
 log = structlog.get_logger(__name__)
 
@@ -83,7 +84,7 @@ class Outgoing:
 
     claim: Claim
     channel: MetaChannel
-    message: OutboundText
+    message: OutboundMessage
 
 
 # Rows of numbers that may send (or probe) now, and leases that ran out. Each part stops at the
@@ -276,9 +277,9 @@ def load_outgoing(claim: Claim, *, settings: Settings) -> Outgoing:
     return Outgoing(
         claim=claim,
         channel=_channel(number, settings),
-        message=OutboundText(
+        message=OutboundMessage(
             to=_recipient(client),
-            body=message.content or "",
+            content=read_content(message),
             opaque_id=f"{message.client_key}.{claim.attempt}",
             reply_to=quote.get("message_id"),
         ),
