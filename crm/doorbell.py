@@ -44,6 +44,7 @@ JOBS = {
     "housekeeping.purge": JobSpec("slow", 300),
     "emails.send": JobSpec("slow", 90),
     "audit.seal": JobSpec("slow", 120),
+    "alarms.announce": JobSpec("slow", 60),
 }
 
 

@@ -64,10 +64,24 @@ class AccessChanged:
     user_id: int
 
 
-Event = MessageAdded | MessageChanged | ChatChanged | AgentChanged | AccessChanged
+@dataclass(frozen=True)
+class AlarmsChanged:
+    """An alarm was opened, seen or ended; whoever may read alarms looks again."""
+
+    name: ClassVar[str] = "alarms_changed"
+
+
+Event = MessageAdded | MessageChanged | ChatChanged | AgentChanged | AccessChanged | AlarmsChanged
 EVENTS: dict[str, type[Event]] = {
     kind.name: kind
-    for kind in (MessageAdded, MessageChanged, ChatChanged, AgentChanged, AccessChanged)
+    for kind in (
+        MessageAdded,
+        MessageChanged,
+        ChatChanged,
+        AgentChanged,
+        AccessChanged,
+        AlarmsChanged,
+    )
 }
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -21,6 +21,7 @@ from sqlalchemy import (
     String,
     and_,
     cast,
+    exists,
     false,
     literal,
     or_,
@@ -31,7 +32,17 @@ from sqlalchemy import (
 
 from crm.db import db
 from crm.errors import Forbidden, NotFound
-from crm.models import CampaignAgent, Chat, ChatStatus, Permission, Role, RolePermission, User
+from crm.models import (
+    CampaignAgent,
+    Chat,
+    ChatStatus,
+    Permission,
+    PermissionType,
+    Role,
+    RolePermission,
+    User,
+    UserStatus,
+)
 from crm.models import UserPermission as Extra
 
 View = TypeVar("View", bound=Callable[..., Any])
@@ -90,6 +101,7 @@ ACTIONS: dict[str, tuple[str, ...]] = {
     "sessions": ("read", "revoke"),
     "audit": ("read", "export"),
     "webhooks": ("read", "replay"),
+    "alarms": ("read", "acknowledge"),
     "backups": ("read", "create", "restore", "download"),
     "settings": ("read", "update"),
 }
@@ -110,7 +122,7 @@ _SUPERVISOR = _AGENT | {
     "clients.merge", "tags.manage", "tasks.read_all", "tasks.delete", "quick_replies.manage",
     "campaigns.read", "numbers.read", "queues.read", "queues.update", "rules.read", "bots.read",
     "agents.set_status", "board.read", "reports.read", "reports.export", "quality.read",
-    "users.read",
+    "users.read", "alarms.read", "alarms.acknowledge",
 }  # fmt: skip
 # Supervisors steer; they are no candidates for chats unless given the permission to answer.
 _SUPERVISOR -= {"chats.reply", "chats.pick", "chats.start"}
@@ -186,6 +198,32 @@ def scope_of(user: User) -> Scope:
         permissions=frozenset((found["held"] | found["grant"]) - found["revoke"]),
         campaign_ids=frozenset(map(int, found["campaign"])),
     )
+
+
+def find_holders(name: str) -> Sequence[User]:
+    """Everybody with a working account who holds this permission, however they came by it."""
+
+    def extra(kind: PermissionType) -> ColumnElement[bool]:
+        return exists().where(
+            Extra.user_id == User.id, Extra.type == kind, Extra.permission_id == Permission.id
+        )
+
+    by_role = exists().where(
+        RolePermission.role_id == User.role_id, RolePermission.permission_id == Permission.id
+    )
+    statement = (
+        select(User)
+        .join(Permission, and_(Permission.name == name, Permission.is_active.is_(True)))
+        .where(
+            User.status == UserStatus.ACTIVE,
+            User.deleted_at.is_(None),
+            User.is_system.is_(False),
+            or_(by_role, extra(PermissionType.GRANT)),
+            ~extra(PermissionType.REVOKE),
+        )
+        .order_by(User.id)
+    )
+    return db.session.scalars(statement).all()
 
 
 def current_scope() -> Scope:

@@ -63,6 +63,13 @@ GROUPS: tuple[tuple[Any, tuple[Area, ...]], ...] = (
                  _l("Who changed what, before and after")),
         ),
     ),
+    (
+        _l("Operations"),
+        (
+            Area("alarms.index", "alarms.read", "bell", _l("Alarms"),
+                 _l("What needs somebody, since when, and where it is mended")),
+        ),
+    ),
 )  # fmt: skip
 
 

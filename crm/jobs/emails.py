@@ -14,7 +14,7 @@ from crm.db import atomic
 from crm.doorbell import job
 from crm.lib.smtp import send_text
 from crm.models import EmailKind, EmailStatus, LinkPurpose
-from crm.services import account_links, emails
+from crm.services import account_links, alarms, emails
 from crm.services.emails import Claimed
 
 log = structlog.get_logger(__name__)
@@ -53,14 +53,19 @@ def write(claimed: Claimed, *, base: str) -> tuple[str, str, str] | None:
             token = account_links.create_link(user, purpose)
             link = f"{base}/account/link/{token}"
         address, name, language = user.email, user.first_name, user.language
+        alarm = alarms.load_for_email(claimed.alarm_id) if claimed.alarm_id else None
     with force_locale(language):
+        spoken = alarms.speak_of(alarm, translate=_) if alarm is not None else None
         subjects = {
             EmailKind.INVITE: _("Your account at Charla"),
             EmailKind.RESET: _("A new password for Charla"),
             EmailKind.PASSWORD_CHANGED: _("Your password was changed"),
             EmailKind.TWO_FACTOR_CHANGED: _("Your second factor was changed"),
+            EmailKind.ALARM: spoken.title if spoken else "",
         }
-        text = render_template(f"emails/{claimed.kind}.txt", name=name, link=link, base=base)
+        text = render_template(
+            f"emails/{claimed.kind}.txt", name=name, link=link, base=base, spoken=spoken
+        )
     return address, subjects[claimed.kind], text
 
 

@@ -19,7 +19,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from crm.db import atomic, db
 from crm.models import ScheduledRun
-from crm.services import emails, routing
+from crm.services import alarms, emails, routing
 from crm.services.messages.delivery import find_due_numbers
 
 
@@ -89,6 +89,7 @@ SWEEPS: tuple[Sweep, ...] = (
     Sweep("routing.drain", routing.find_drainable_campaigns),
     Sweep("routing.release", find_gone_agents),
     Sweep("emails.send", emails.find_due_emails),
+    Sweep("alarms.announce", alarms.find_unannounced),
 )
 
 PERIODIC: tuple[Periodic, ...] = (

@@ -11,6 +11,7 @@ from crm.models.accounts import (
     LoginAttempt,
     OutgoingEmail,
 )
+from crm.models.alarms import Alarm, AlarmKind
 from crm.models.audit import AuditLog
 from crm.models.backups import Backup, BackupStatus, BackupType
 from crm.models.bots import BotFlow, BotNode, BotSession, BotSessionStatus, NodeType
@@ -85,6 +86,8 @@ __all__ = [
     "AgentMetrics",
     "AgentState",
     "AgentStatus",
+    "Alarm",
+    "AlarmKind",
     "AttemptKind",
     "AuditLog",
     "Backup",

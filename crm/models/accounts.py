@@ -35,6 +35,7 @@ class EmailKind(StrEnum):
     RESET = "reset"
     PASSWORD_CHANGED = "password_changed"  # noqa: S105 - a word, not a password
     TWO_FACTOR_CHANGED = "two_factor_changed"
+    ALARM = "alarm"
 
 
 class EmailStatus(StrEnum):
@@ -132,6 +133,8 @@ class OutgoingEmail(Model):
     recipient: Mapped[str] = mapped_column(String(255))
     # NULL for a request by somebody who is not signed in: the job looks whose address it is.
     user_id: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
+    # What an e-mail of the kind alarm speaks of.
+    alarm_id: Mapped[int | None] = mapped_column(ForeignKey("alarms.id", ondelete="CASCADE"))
     status: Mapped[EmailStatus] = mapped_column(choice(EmailStatus, 20), server_default="pending")
     attempts: Mapped[int] = mapped_column(server_default=text("0"))
     due_at: Mapped[datetime] = mapped_column(Timestamp, server_default=NOW)

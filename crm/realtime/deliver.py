@@ -19,6 +19,7 @@ from crm.db import db
 from crm.events import (
     AccessChanged,
     AgentChanged,
+    AlarmsChanged,
     Audience,
     ChatChanged,
     Event,
@@ -50,7 +51,7 @@ BACKLOG = 5_000
 
 
 class Key(NamedTuple):
-    """One thing to be sent: a row, a bubble, ticks, an agent, the counts, "fetch anew"."""
+    """One thing to be sent: a row, a bubble, ticks, an agent, alarms, the counts, "fetch anew"."""
 
     kind: str
     chat_id: int = 0
@@ -87,6 +88,8 @@ class Deliverer:
                 return self._pending.put(Key("row", chat_id), audiences, spacing=ROW_SPACING)
             case AgentChanged(user_id=user_id):
                 return self._pending.put(Key("agent", id=user_id), audiences, spacing=ROW_SPACING)
+            case AlarmsChanged():
+                return self._pending.put(Key("alarms"), audiences, spacing=COUNTS_SPACING)
             case AccessChanged():
                 self.hub.watch.check_soon()
         return True
@@ -134,6 +137,9 @@ class Deliverer:
         self._send_bubbles("ticks", list(work["ticks"]), seers)
         self._send_rows(work["row"], seers)
         self._send_agents(work["agent"], connections)
+        if work["alarms"]:
+            frame = event_frame("alarms")
+            self.hub.push((c for c in connections if c.scope.can("alarms.read")), frame)
         if work["counts"]:
             self._send_counts(connections)
 

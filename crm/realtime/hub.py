@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from crm.events import Audience, Event
+from crm.events import AlarmsChanged, Audience, Event
 from crm.realtime.connection import RESTART, TOO_MANY, TOO_SLOW, Connection
 from crm.realtime.deliver import Deliverer
 from crm.realtime.feed import Feed
@@ -132,6 +132,8 @@ class Hub:
         """What happened is not known piece by piece: every page fetches again."""
         self.deliverer.forget()
         self.tell_all("resync")
+        # The pages mend their list and thread; the bell is told to look by its own event.
+        self.deliverer.take(AlarmsChanged(), Audience())
 
 
 def start_thread(body: Callable[[], None]) -> threading.Thread:

@@ -33,10 +33,16 @@ class Claimed:
     recipient: str
     user_id: int | None
     attempts: int
+    alarm_id: int | None
 
 
 def queue_email(
-    kind: EmailKind, user: User | None, *, recipient: str = "", by: int | None = None
+    kind: EmailKind,
+    user: User | None,
+    *,
+    recipient: str = "",
+    by: int | None = None,
+    alarm_id: int | None = None,
 ) -> OutgoingEmail:
     """Send it soon. `recipient` without a user: somebody who is not signed in asks."""
     row = OutgoingEmail(
@@ -44,6 +50,7 @@ def queue_email(
         user_id=user.id if user else None,
         recipient=user.email if user else recipient[:255],
         created_by=by,
+        alarm_id=alarm_id,
     )
     db.session.add(row)
     db.session.flush()
@@ -76,6 +83,7 @@ def claim_email(email_id: int) -> Claimed | None:
             OutgoingEmail.recipient,
             OutgoingEmail.user_id,
             OutgoingEmail.attempts,
+            OutgoingEmail.alarm_id,
         )
     ).one_or_none()
     return Claimed(*row) if row else None

@@ -40,6 +40,9 @@ PEOPLE = {
     "roles.delete": "roles.delete",
     "audit.index": "audit.read", "audit.detail": "audit.read",
     "audit.export": "audit.export audit.read",
+    "alarms.bell": "alarms.read", "alarms.index": "alarms.read",
+    "alarms.acknowledge": "alarms.acknowledge alarms.read",
+    "alarms.acknowledge_all": "alarms.acknowledge alarms.read",
 }  # fmt: skip
 MODULES = {"campaigns", "queues", "rules", "numbers", "quick_replies", "templates", "tags"}
 SIGNED_IN_AREAS = {"settings", "agents", "inbox", "live"}

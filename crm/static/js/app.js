@@ -8,3 +8,6 @@ import "./thread.js";
 import "./composer.js";
 import "./keys.js";
 import "./title.js";
+
+// Only for who may read alarms.
+if (document.getElementById("alarm-bell")) import("./alarms.js");
