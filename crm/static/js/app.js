@@ -1,6 +1,6 @@
 // The signed-in pages. Each module minds one thing and finds its elements by delegation.
-import "./theme.js";
 import "./times.js";
+import "./lazy.js";
 import "./menus.js";
 import "./desk.js";
 import "./list.js";

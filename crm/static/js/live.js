@@ -12,8 +12,7 @@
 // Messages keep their order; those that come while the page is being mended wait until it is.
 //
 // Why no hx-ws: docs/decisions/004-live-socket.md.
-import { $, $$, parse, tell } from "./page.js";
-import { rewriteAll } from "./times.js";
+import { $, parse, tell } from "./page.js";
 
 const PATH = "/socket";
 const BANNER_AFTER = 3000;
@@ -23,7 +22,6 @@ const SILENCE = 60000;
 const FIRST_DELAY = 500;
 // With its jitter 7.5 s at most: after a server's death everybody is back within ten.
 const LONGEST_DELAY = 5000;
-const PAGES_AT_MOST = 8;
 const CLOSED = { restart: 1012, sessionOver: 4401, tooMany: 4409 };
 
 let socket = null;
@@ -93,7 +91,7 @@ function drop() {
   connect();
 }
 
-function toLogin() {
+export function toLogin() {
   leaving = true;
   socket?.close();
   const here = location.pathname + location.search;
@@ -203,6 +201,8 @@ function showCounts({ unread, ...tabs }) {
 // --------------------------------------------------------------------------------------- mending
 
 let wanted = null;
+// The first look at a page does without it.
+const mendingModule = () => import("./mending.js");
 
 /** Fetch list or thread (or both) and morph them in. Calls while one runs become one more run. */
 async function mend(parts) {
@@ -213,7 +213,9 @@ async function mend(parts) {
       while (wanted && !leaving) {
         const now = wanted;
         wanted = null;
-        await Promise.all([now.list && mendList(), now.thread && thread.mend()]);
+        const { mendList, mendThread } = await mendingModule();
+        if (now.thread) thread.lastMend = Date.now();
+        await Promise.all([now.list && mendList(), now.thread && mendThread(thread)]);
       }
     } catch (error) {
       // The server is away, or answers nonsense: the next poll or reconnection tries again.
@@ -225,72 +227,6 @@ async function mend(parts) {
   mending = null;
   for (const message of waiting.splice(0)) receive(message);
   if (wanted) mend({});
-}
-
-async function fetchPage(url) {
-  const answer = await fetch(url, {
-    headers: { "HX-Request": "true", "HX-Request-Type": "partial" },
-    signal: AbortSignal.timeout(15000),
-    redirect: "manual",
-  });
-  if (answer.status === 401 || answer.type === "opaqueredirect") {
-    toLogin();
-    throw new TypeError("signed out");
-  }
-  if (answer.status === 404) return null;
-  if (!answer.ok) throw new TypeError(`answer ${answer.status}`);
-  const page = parse(await answer.text());
-  // As the reader sees them, so that the morph finds nothing to change in them.
-  rewriteAll(page);
-  return page;
-}
-
-const morph = (target, fresh) =>
-  htmx.swap({ target, text: fresh.outerHTML, swap: "outerMorph", sourceElement: target, transition: false });
-
-async function mendList() {
-  const rows = byId("rows");
-  if (!rows) return;
-  const query = rows.dataset.query;
-  const page = await fetchPage(`/inbox/list?${query}`);
-  const fresh = page && $("#rows", page);
-  if (!fresh || byId("rows")?.dataset.query !== query) return;
-  await fetchFurtherRows(fresh, rows.querySelectorAll("[data-chat-id]").length);
-  if (byId("rows")?.dataset.query !== query) return;
-  keepMarks(byId("rows"), fresh);
-  tell("mending", { list: fresh });
-  await keepingScroll(byId("rows"), () => morph(byId("rows"), fresh));
-  const tabs = $("#tabs", page);
-  if (tabs && byId("tabs")) await morph(byId("tabs"), tabs);
-  tell("crm:synced", { list: true, thread: false });
-}
-
-/** Who has scrolled far keeps as many rows as there were. */
-async function fetchFurtherRows(fresh, wantedRows) {
-  for (let page = 1; page < PAGES_AT_MOST; page++) {
-    const more = fresh.querySelector("[data-more]");
-    if (!more || fresh.querySelectorAll("[data-chat-id]").length >= wantedRows) return;
-    const next = await fetchPage(more.dataset.more);
-    if (!next) return;
-    more.replaceWith(...$$("li", next));
-  }
-}
-
-/** What a page has put on its rows by itself (the open chat, the marked one) is not the server's. */
-function keepMarks(old, fresh) {
-  for (const link of old.querySelectorAll("[aria-current], [tabindex]")) {
-    const chat = link.closest("[data-chat-id]")?.dataset.chatId;
-    const twin = chat && fresh.querySelector(`[data-chat-id="${chat}"] ${link.localName}`);
-    if (!twin) continue;
-    for (const name of ["aria-current", "tabindex"])
-      if (link.hasAttribute(name)) twin.setAttribute(name, link.getAttribute(name));
-  }
-}
-
-async function keepingScroll(box, change) {
-  const top = box.scrollTop;
-  await change();
-  box.scrollTop = top;
 }
 
 // ---------------------------------------------------------------------------------------- thread
@@ -353,75 +289,7 @@ const thread = {
     clearTimeout(this.timer);
     this.timer = setTimeout(() => mend({ thread: true }), wait);
   },
-
-  async mend() {
-    const id = this.id();
-    if (!id) return;
-    this.lastMend = Date.now();
-    const page = await fetchPage(`/inbox/${id}`);
-    if (this.id() !== id) return;
-    if (!page) return tell("crm:event", { name: "gone", chat_id: id });
-    const fresh = page.querySelector("#thread[data-chat-id]");
-    if (!fresh) return;
-    prepareLog(byId("log"), fresh.querySelector("#log"));
-    tell("mending", { thread: fresh });
-    keepComposer(byId("compose"), fresh.querySelector("#compose"));
-    await keepingLog(() => morph(this.element(), fresh));
-    const panel = $("#panel", page);
-    if (panel && byId("panel")) await morph(byId("panel"), panel);
-    this.subscribe();
-    tell("crm:synced", { list: false, thread: true });
-  },
 };
-
-/** Keep in the fresh log what the server does not know of, or has on an earlier page. */
-function prepareLog(old, fresh) {
-  if (!old || !fresh) return;
-  const first = fresh.querySelector("[data-position]");
-  const overlaps = [...fresh.querySelectorAll("[data-message-id]")].some((node) => byId(node.id));
-  if (first && overlaps && first.id) {
-    const edge = old.querySelector(`#${CSS.escape(first.id)}`);
-    const earlier = [];
-    for (let node = edge?.previousElementSibling; node; node = node.previousElementSibling)
-      earlier.unshift(node.cloneNode(true));
-    if (earlier.some((node) => node.dataset.position)) {
-      fresh.querySelector("[data-older]")?.remove();
-      fresh.prepend(...earlier);
-    }
-  }
-  const line = old.querySelector("#unread-line");
-  const after = line?.nextElementSibling?.id && fresh.querySelector(`#${CSS.escape(line.nextElementSibling.id)}`);
-  if (after && !fresh.querySelector("#unread-line")) after.before(line.cloneNode(true));
-  for (const unsent of old.querySelectorAll("[data-client-key]:not([data-message-id])")) {
-    const key = CSS.escape(unsent.dataset.clientKey);
-    if (!fresh.querySelector(`[data-client-key="${key}"]`)) fresh.append(unsent.cloneNode(true));
-  }
-}
-
-/** The box under one's fingers stays; where the chat's state asks for another, the words go along. */
-function keepComposer(old, fresh) {
-  if (!old || !fresh) return;
-  if (old.dataset.state === fresh.dataset.state) {
-    const same = old.cloneNode(true);
-    const countdown = $(".window", fresh);
-    if (countdown) $(".window", same)?.replaceWith(countdown);
-    fresh.replaceWith(same);
-    return;
-  }
-  const words = old.querySelector("textarea")?.value;
-  const box = fresh.querySelector("textarea");
-  if (words && box) box.textContent = words;
-}
-
-/** At the bottom one stays at the bottom; elsewhere nothing moves. */
-async function keepingLog(change) {
-  const log = byId("log");
-  const atEnd = log && log.scrollHeight - log.scrollTop - log.clientHeight < 40;
-  const top = log?.scrollTop;
-  await change();
-  const now = byId("log");
-  if (now) now.scrollTop = atEnd ? now.scrollHeight : top;
-}
 
 // ----------------------------------------------------------------------------------------- start
 

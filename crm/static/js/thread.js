@@ -4,8 +4,7 @@ import { openChat } from "./desk.js";
 import { dayLine, dayOf } from "./times.js";
 
 const log = () => $("#log");
-const MOST = 600;
-const KEPT = 400;
+export const MOST = 600;
 let unseen = 0;
 
 // --- scroll --------------------------------------------------------------------------------------
@@ -55,7 +54,7 @@ const sizes = new ResizeObserver(() => { if (pinned && log()) log().scrollTop = 
 
 // --- days ----------------------------------------------------------------------------------------
 
-const entries = (area = log()) => $$(":scope > [data-position]", area);
+export const entries = (area = log()) => $$(":scope > [data-position]", area);
 
 /** A line before the first message of each day. Cheap enough to do anew: it compares, then mends. */
 export function drawDays(area = log()) {
@@ -82,7 +81,7 @@ export function drawDays(area = log()) {
   }
 }
 
-function nameMe(root = log()) {
+export function nameMe(root = log()) {
   for (const author of $$(".by [data-author]", root)) if (author.dataset.author === me) author.textContent = words.you;
 }
 
@@ -167,48 +166,12 @@ function announce(bubble) {
   place.textContent = `${$("#thread-title")?.textContent}: ${($(".text, .what b", bubble)?.textContent ?? "").slice(0, 200)}`;
 }
 
-/** A shift of eight hours must not end with ten thousand bubbles. */
-function trim() {
-  const all = entries();
-  if (!pinned || all.length <= MOST) return;
-  for (const entry of all.slice(0, all.length - KEPT)) entry.remove();
-  for (const stray of $$("#log > .day + .day, #log > .unread-line")) stray.remove();
-  const first = $$("#log > article[data-message-id]")[0];
-  const cursor = `${first.dataset.position}~${first.dataset.messageId}`;
-  $("#log > .older")?.remove();
-  const older = $("#older").content.firstElementChild.cloneNode(true);
-  older.dataset.older = `/inbox/${openChat()}/messages?before=${encodeURIComponent(cursor)}`;
-  log().prepend(older);
-  past.observe(older);
-}
-
-// --- the past ------------------------------------------------------------------------------------
-
-async function loadOlder(older) {
-  if (!older?.dataset.older || older.dataset.busy) return;
-  older.dataset.busy = "yes";
-  try {
-    const page = parse(await fetchFragment(older.dataset.older));
-    const area = log();
-    if (!older.isConnected) return;
-    const height = area.scrollHeight;
-    const top = area.scrollTop;
-    older.replaceWith(page);
-    nameMe();
-    drawDays();
-    area.scrollTop = top + area.scrollHeight - height;
-    watchPast();
-  } catch {
-    delete older.dataset.busy;
-  }
-}
-const past = new IntersectionObserver((found) => {
-  for (const entry of found) if (entry.isIntersecting && log()?.scrollHeight > log()?.clientHeight) loadOlder(entry.target);
-}, { rootMargin: "300px 0px 0px" });
-const watchPast = () => $$("#log > .older").forEach((older) => past.observe(older));
+// Scrolling back, and forgetting what lies far behind: for the long conversations alone.
+const withPast = () => import("./past.js");
+const watchPast = () => { if ($("#log > .older")) withPast().then((past) => past.watchPast()); };
+const trim = () => { if (pinned && entries().length > MOST) withPast().then((past) => past.trim()); };
 
 document.addEventListener("click", (event) => {
-  if (event.target.closest("[data-load-older]")) loadOlder(event.target.closest(".older"));
   if (event.target.closest("#jump")) toBottom();
   const quote = event.target.closest("a[data-jump]");
   if (!quote) return;
