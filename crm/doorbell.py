@@ -45,6 +45,7 @@ JOBS = {
     "emails.send": JobSpec("slow", 90),
     "audit.seal": JobSpec("slow", 120),
     "alarms.announce": JobSpec("slow", 60),
+    "clients.merge": JobSpec("slow", 60),
 }
 
 

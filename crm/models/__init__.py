@@ -40,7 +40,16 @@ from crm.models.chats import (
     Tag,
     next_case_number,
 )
-from crm.models.clients import Client, ClientIdentity, ClientTag, IdentityKind, LeadStatus
+from crm.models.clients import (
+    Client,
+    ClientConsent,
+    ClientIdentity,
+    ClientTag,
+    ConsentValue,
+    IdentityKind,
+    LeadStatus,
+    PhoneContact,
+)
 from crm.models.files import File, StorageType
 from crm.models.messages import (
     REPLACES,
@@ -72,7 +81,7 @@ from crm.models.users import (
     UserSession,
     UserStatus,
 )
-from crm.models.webhooks import WebhookEvent, WebhookStatus
+from crm.models.webhooks import ProviderNews, WebhookEvent, WebhookStatus
 
 __all__ = [
     "CHAT_MOVES",
@@ -111,8 +120,10 @@ __all__ = [
     "ChatStatus",
     "ChatTag",
     "Client",
+    "ClientConsent",
     "ClientIdentity",
     "ClientTag",
+    "ConsentValue",
     "Direction",
     "EarlyReceipt",
     "EmailKind",
@@ -136,7 +147,9 @@ __all__ = [
     "PendingReason",
     "Permission",
     "PermissionType",
+    "PhoneContact",
     "Provider",
+    "ProviderNews",
     "Queue",
     "QueueStatus",
     "QueuedMessage",

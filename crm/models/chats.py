@@ -279,6 +279,8 @@ class Chat(Model):
     # Set by a routing rule, read by the `skills` strategy.
     required_skills: Mapped[list[str] | None] = mapped_column(JsonB)
     case_number: Mapped[str] = mapped_column(String(80))
+    # The advertisement or post that brought the customer, as the provider tells it, and `at`.
+    referral: Mapped[dict[str, Any] | None] = mapped_column(JsonB)
     bot_context: Mapped[dict[str, Any] | None] = mapped_column(JsonB)
     message_count: Mapped[int] = mapped_column(server_default=text("0"))
     # Inbound messages that the owner has not opened.

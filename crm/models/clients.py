@@ -26,12 +26,24 @@ class LeadStatus(StrEnum):
 
 
 class IdentityKind(StrEnum):
-    """How a provider names a person: digits, business-scoped user ids, or WhatsApp's hidden id."""
+    """How a provider names a person: digits, business-scoped user ids, or WhatsApp's hidden id.
+
+    A group is a client of its own, so that nothing said in it stands in a member's conversation.
+    """
 
     WA_ID = "wa_id"
     USER_ID = "user_id"
     PARENT_USER_ID = "parent_user_id"
     LID = "lid"
+    GROUP = "group"
+
+
+class ConsentValue(StrEnum):
+    """Stop: no more advertising; resume: again; signup: asked for it at the provider."""
+
+    STOP = "stop"
+    RESUME = "resume"
+    SIGNUP = "signup"
 
 
 class Client(Model):
@@ -68,7 +80,10 @@ class Client(Model):
     is_blocked: Mapped[bool] = mapped_column(server_default=text("false"))
     block_reason: Mapped[str | None] = mapped_column(Text)
     opt_in: Mapped[bool] = mapped_column(server_default=text("true"))
+    # Marketing needs TRUE and this date; TRUE alone allows service replies only.
     opt_in_date: Mapped[datetime | None] = mapped_column(Timestamp)
+    # A WhatsApp group, kept apart from the people in it.
+    is_group: Mapped[bool] = mapped_column(server_default=text("false"))
     created_at: Mapped[datetime] = mapped_column(Timestamp, server_default=NOW)
     updated_at: Mapped[datetime] = mapped_column(Timestamp, server_default=NOW, onupdate=NOW)
     # The last message either way.
@@ -122,3 +137,44 @@ class ClientTag(Model):
     tag: Mapped[str] = mapped_column(String(50))
     created_at: Mapped[datetime] = mapped_column(Timestamp, server_default=NOW)
     created_by: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
+
+
+class ClientConsent(Model):
+    """The proof of a choice about advertising: who told it, where, when. Never changed."""
+
+    __tablename__ = "client_consents"
+    __table_args__ = (
+        one_of("value", ConsentValue),
+        UniqueConstraint(
+            "client_id",
+            "category",
+            "value",
+            "occurred_at",
+            name="uq_client_consents_client_id_category_value_occurred_at",
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    client_id: Mapped[int] = mapped_column(ForeignKey("clients.id", ondelete="CASCADE"))
+    category: Mapped[str] = mapped_column(String(50))
+    value: Mapped[ConsentValue] = mapped_column(choice(ConsentValue, 20))
+    # Where it was said: whatsapp (in the app's own settings), refusal (error 131050), ...
+    source: Mapped[str] = mapped_column(String(30))
+    detail: Mapped[str | None] = mapped_column(Text)
+    occurred_at: Mapped[datetime] = mapped_column(Timestamp)
+    created_at: Mapped[datetime] = mapped_column(Timestamp, server_default=NOW)
+
+
+class PhoneContact(Model):
+    """A name in the address book of a number's phone; used when that person first writes."""
+
+    __tablename__ = "phone_contacts"
+
+    whatsapp_number_id: Mapped[int] = mapped_column(
+        ForeignKey("whatsapp_numbers.id", ondelete="CASCADE"), primary_key=True
+    )
+    wa_id: Mapped[str] = mapped_column(String(255), primary_key=True)
+    # NULL = taken out of the book; the row stays, so that late news cannot bring it back.
+    full_name: Mapped[str | None] = mapped_column(String(255))
+    first_name: Mapped[str | None] = mapped_column(String(255))
+    occurred_at: Mapped[datetime] = mapped_column(Timestamp)

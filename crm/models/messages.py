@@ -143,6 +143,12 @@ class Message(Model):
         # The thread in its order; also every lookup by chat alone.
         Index("idx_messages_chat_id", "chat_id", "position", "id"),
         UniqueConstraint("client_key", name="uq_messages_client_key"),
+        # What speaks of another message: its reactions, edits and its deletion.
+        Index(
+            "idx_messages_target_whatsapp_id",
+            "target_whatsapp_id",
+            postgresql_where=text("target_whatsapp_id IS NOT NULL"),
+        ),
         Index("idx_messages_client_id", "client_id"),
         Index("idx_messages_direction", "direction"),
         Index("idx_messages_status", "status"),
@@ -167,6 +173,9 @@ class Message(Model):
     meta: Mapped[dict[str, Any] | None] = mapped_column("metadata", JsonB)
     whatsapp_message_id: Mapped[str | None] = mapped_column(String(255))
     whatsapp_timestamp: Mapped[int | None] = mapped_column(BigInteger)
+    # The provider's id of the message that this one reacts to, edits or revokes. Such a row is part
+    # of that message's bubble, and a line of its own only while that message is not in our books.
+    target_whatsapp_id: Mapped[str | None] = mapped_column(String(255))
     status: Mapped[MessageStatus] = mapped_column(
         choice(MessageStatus, 20), server_default="pending"
     )

@@ -1,4 +1,4 @@
-"""The ledger of everything that providers posted to us."""
+"""The ledger of everything that providers posted to us, and how new our news of them is."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, text
+from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, String, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from crm.db import Model, Timestamp
@@ -63,3 +63,15 @@ class WebhookEvent(Model):
     unknown_count: Mapped[int] = mapped_column(server_default=text("0"))
     received_at: Mapped[datetime] = mapped_column(Timestamp, server_default=NOW)
     processed_at: Mapped[datetime | None] = mapped_column(Timestamp)
+
+
+class ProviderNews(Model):
+    """The newest news about one thing (`template:123:status`): older ones that come later are old.
+
+    The provider delivers in any order, and again after days.
+    """
+
+    __tablename__ = "provider_news"
+
+    subject: Mapped[str] = mapped_column(String(200), primary_key=True)
+    occurred_at: Mapped[datetime] = mapped_column(Timestamp)

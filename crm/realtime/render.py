@@ -12,7 +12,6 @@ import structlog
 from flask import render_template
 from flask_babel import force_locale
 
-from crm.models.messages import MessageType
 from crm.realtime.connection import Variant
 from crm.services import inbox
 
@@ -20,9 +19,6 @@ log = structlog.get_logger(__name__)
 
 Wanted = Collection[tuple[int, Variant]]
 Fragments = dict[tuple[int, Variant], str]
-
-# Shown on the message that they speak of: the page fetches the thread when it sees the version.
-NO_BUBBLE_OF_ITS_OWN = {MessageType.REACTION}
 
 
 def render_rows(wanted: Wanted) -> Fragments:
@@ -47,7 +43,7 @@ def render_bubbles(wanted: Wanted) -> Fragments:
     bubbles = inbox.find_bubbles({message_id for message_id, _ in wanted})
     for key in wanted:
         bubble = bubbles.get(key[0])
-        if bubble is not None and bubble.kind not in NO_BUBBLE_OF_ITS_OWN:
+        if bubble is not None:
             render(fragments, key, "inbox/_bubble.html", bubble=bubble)
     return fragments
 

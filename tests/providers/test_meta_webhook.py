@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from crm.providers.base import InboundMessage, Other, Problem, Receipt
 from crm.providers.meta.webhook import parse, verify_signature
 from tests.providers.deliveries import OWN, body, own_files, sign, status, typed, words
+from tests.providers.describing import describe
 
 # Each own body -> its events: (kind, readable content, opens a chat) for a message, the word of a
 # receipt, or the name of what is kept.
@@ -92,21 +93,21 @@ EXPECTED: dict[str, list[Any]] = {
         Problem,
         Problem,
     ],
-    "errors-of-the-account": ["messages/errors"],
-    "echo": ["smb_message_echoes/"],
-    "history": ["history/"],
-    "user-preferences-stop": ["user_preferences/"],
-    "calls": ["calls/"],
-    "status-of-call": ["calls/"],
-    "contact-sync": ["smb_app_state_sync/"],
-    "template-status": ["message_template_status_update/REJECTED"],
-    "template-quality": ["message_template_quality_update/"],
-    "template-category": ["template_category_update/"],
-    "number-quality": ["phone_number_quality_update/DOWNGRADE"],
-    "number-name": ["phone_number_name_update/"],
-    "account-update": ["account_update/ACCOUNT_RESTRICTION"],
-    "account-alert": ["account_alerts/"],
-    "account-capability": ["business_capability_update/"],
+    "errors-of-the-account": ["account errors -"],
+    "echo": ["echo text 'Le respondo desde el celular' to 573015550142"],
+    "history": ["history 0/1/40 [them text 'de antes' read with 573015550142]"],
+    "user-preferences-stop": ["preference marketing_messages stop of 573015550142"],
+    "calls": ["call connect theirs with 573015550142"],
+    "status-of-call": ["call ringing ours with 573015550142"],
+    "contact-sync": ["contact 573015550142 'Lucía Peña'"],
+    "template-status": ["account message_template_status_update REJECTED"],
+    "template-quality": ["account message_template_quality_update -"],
+    "template-category": ["account template_category_update -"],
+    "number-quality": ["account phone_number_quality_update DOWNGRADE 576015550101"],
+    "number-name": ["account phone_number_name_update APPROVED 576015550101"],
+    "account-update": ["account account_update ACCOUNT_RESTRICTION"],
+    "account-alert": ["account account_alerts -"],
+    "account-capability": ["account business_capability_update -"],
     "new-field": ["quantum_update/QUANTUM new"],
     "empty-value": ["messages/ new"],
     "empty": [],
@@ -122,7 +123,7 @@ def summary(event: Any) -> Any:
         return event.status
     if isinstance(event, Other):
         return f"{event.field}/{event.kind}{'' if event.known else ' new'}"
-    return type(event)
+    return type(event) if isinstance(event, Problem) else describe(event)
 
 
 @pytest.mark.parametrize("name", sorted({file.stem for file in own_files()} | set(EXPECTED)))
@@ -169,7 +170,8 @@ def test_it_keeps_what_each_kind_needs_later() -> None:
     }  # fmt: skip
     assert read("unsupported-poll").metadata["unsupported"]["kind"] == "poll_creation"
     assert read("new-type").metadata["unsupported"]["kind"] == "hologram"
-    assert read("text-group").metadata["group_id"] == "120363000000000001"
+    assert read("text-group").metadata["group"]["id"] == "120363000000000001"
+    assert read("text-group").sender.identities == (("group", "120363000000000001"),)
     assert read("system-number-changed").metadata["system"]["wa_id"] == "573025550142"
     assert read("revoke").metadata["revoke"]["message_id"] == "wamid.OWN0001"
 

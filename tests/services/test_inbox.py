@@ -231,6 +231,7 @@ def test_quotes_and_reactions_are_shown_on_the_messages_that_they_speak_of(cast)
     make_message(chat, content="¿Y?", meta={"quote": {"message_id": "wamid.GONE"}})
     for emoji in ("👍", "❤️"):
         make_message(chat, content=emoji, message_type=MessageType.REACTION,
+                     target_whatsapp_id="wamid.OURS",
                      meta={"reaction": {"message_id": "wamid.OURS", "emoji": emoji}})  # fmt: skip
     db.session.commit()
     bubbles = inbox.load_thread(chat).items

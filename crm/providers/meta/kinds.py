@@ -14,6 +14,7 @@ from typing import Any
 
 Json = dict[str, Any]
 MAX_MIME = 100
+MAX_ID = 255
 
 
 @dataclass
@@ -24,6 +25,7 @@ class Read:
     content: str | None = None
     extra: Json = field(default_factory=dict)
     mime_type: str | None = None
+    target_id: str | None = None
     is_utterance: bool = True
     renews_window: bool = True
     metadata: Json | None = None
@@ -42,7 +44,7 @@ def read_kind(message: Json, *, errors: Any = None) -> Read:
         read = _unsupported(message, errors)
     if message.get("group_id"):
         # Groups are kept apart: an answer in the private chat would reach one member only.
-        read.extra["group_id"] = str(message["group_id"])
+        read.extra["group"] = {"id": str(message["group_id"])}
         read.is_utterance = read.renews_window = False
     read.extra.update(_surroundings(message))
     if read.extra or read.kind != "text":
@@ -69,6 +71,8 @@ def _surroundings(message: Json) -> Json:
             }
     if isinstance(message.get("referral"), dict):
         found["referral"] = message["referral"]
+    if message.get("origin"):
+        found["origin"] = str(message["origin"])[:50]
     return found
 
 
@@ -176,8 +180,9 @@ def _reaction(part: Json) -> Read:
     """No emoji, or an empty one, takes the reaction back."""
     emoji = part.get("emoji")
     emoji = emoji if isinstance(emoji, str) and emoji else None
-    extra = {"reaction": {"message_id": str(part["message_id"]), "emoji": emoji}}
-    return Read("reaction", emoji, extra, is_utterance=False)
+    target = target_of(part["message_id"])
+    extra = {"reaction": {"message_id": target, "emoji": emoji}}
+    return Read("reaction", emoji, extra, target_id=target, is_utterance=False)
 
 
 def _order(part: Json) -> Read:
@@ -218,13 +223,26 @@ def _edit(part: Json) -> Read:
     inner = part.get("message")
     inner = inner if isinstance(inner, dict) else {}
     inner_read = read_kind(inner)
-    extra = {"edit": {"message_id": str(part["original_message_id"]), "kind": inner_read.kind}}
-    return Read("system", inner_read.content, extra, is_utterance=False, renews_window=False)
+    target = target_of(part["original_message_id"])
+    extra = {"edit": {"message_id": target, "kind": inner_read.kind}}
+    return _change("system", inner_read.content, extra, target)
 
 
 def _revoke(part: Json) -> Read:
-    extra = {"revoke": {"message_id": str(part["original_message_id"])}}
-    return Read("system", None, extra, is_utterance=False, renews_window=False)
+    target = target_of(part["original_message_id"])
+    return _change("system", None, {"revoke": {"message_id": target}}, target)
+
+
+def _change(kind: str, content: str | None, extra: Json, target: str) -> Read:
+    return Read(kind, content, extra, target_id=target, is_utterance=False, renews_window=False)
+
+
+def target_of(value: Any) -> str:
+    """The id of the message that is spoken of, as long as our column allows."""
+    target = str(value or "")
+    if not target or len(target) > MAX_ID:
+        raise ValueError("speaks of no message that could be ours")
+    return target
 
 
 def _unsupported(message: Json, errors: Any) -> Read:

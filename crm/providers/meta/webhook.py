@@ -10,53 +10,16 @@ from __future__ import annotations
 import hmac
 import json
 import math
-import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from crm.lib.clock import from_unix
 from crm.lib.text import clean
-from crm.providers.base import Event, InboundMessage, Other, Problem, Receipt, ReceiptError, Sender
-from crm.providers.meta.kinds import read_kind
+from crm.providers.base import AccountEvent, Event, Other, Problem
+from crm.providers.meta.fields import read_field
+from crm.providers.meta.parts import Reader, items, text, words
 
 # Meta's bodies are about twelve levels deep; deeper ones only try out our stack.
 MAX_DEPTH = 64
-MAX_ID = 255
-MAX_NAME = 255
-
-# Fields that we know and keep; a later reader of the ledger acts on them.
-KNOWN_FIELDS = frozenset(
-    {
-        "messages",
-        "account_alerts",
-        "account_review_update",
-        "account_settings_update",
-        "account_update",
-        "business_capability_update",
-        "business_status_update",
-        "calls",
-        "flows",
-        "group_lifecycle_update",
-        "group_participants_update",
-        "group_settings_update",
-        "group_status_update",
-        "history",
-        "message_template_components_update",
-        "message_template_quality_update",
-        "message_template_status_update",
-        "partner_solutions",
-        "payment_configuration_update",
-        "phone_number_name_update",
-        "phone_number_quality_update",
-        "security",
-        "smb_app_state_sync",
-        "smb_message_echoes",
-        "template_category_update",
-        "tracking_events",
-        "user_preferences",
-    }
-)
-USER_ID = re.compile(r"[A-Z]{2}\.(?:ENT\.)?[A-Za-z0-9]{1,128}")
 
 
 def verify_signature(raw: bytes, header: str | None, secrets: Iterable[str]) -> str | None:
@@ -126,189 +89,41 @@ def _clean(value: Any, *, depth: int) -> Any:
 
 
 def _entries(body: dict[str, Any]) -> Iterator[Event]:
-    for entry in _items(body.get("entry")):
+    for entry in items(body.get("entry")):
         changes = entry.get("changes") if isinstance(entry, dict) else None
         if not isinstance(changes, list):
             yield Problem("entry_unreadable", "an entry without changes", None, entry)
             continue
         for change in changes:
             if isinstance(change, dict) and isinstance(change.get("value"), dict):
-                yield from _change(str(change.get("field") or ""), change["value"])
+                yield from _change(str(change.get("field") or ""), change["value"], entry)
             else:
                 yield Problem("change_unreadable", "a change without a value", None, change)
 
 
-def _change(field: str, value: dict[str, Any]) -> Iterator[Event]:
+def _change(field: str, value: dict[str, Any], entry: dict[str, Any]) -> Iterator[Event]:
     metadata = value.get("metadata")
-    number = _text(metadata.get("phone_number_id")) if isinstance(metadata, dict) else None
+    number = text(metadata.get("phone_number_id")) if isinstance(metadata, dict) else None
     if field != "messages":
-        kind = _text(value.get("event")) or _text(value.get("type")) or ""
-        yield Other(field, kind, number, value, known=field in KNOWN_FIELDS)
+        yield from read_field(field, value, number, entry)
         return
-    reader = _Reader(value, number)
+    reader = Reader(value, number)
     found = False
     for key, read in (("messages", reader.message), ("statuses", reader.receipt)):
-        for item in _items(value.get(key)):
+        for item in items(value.get(key)):
             found = True
             try:
                 yield read(item)
             except Exception as error:
                 # Whatever shape we did not foresee: this event is kept, its neighbours go on.
-                yield Problem(f"{key}_unreadable", _words(error), number, item)
+                yield Problem(f"{key}_unreadable", words(error), number, item)
     if not found:
-        kind = "errors" if value.get("errors") else ""
-        yield Other(field, kind, number, value, known=bool(kind))
+        yield from _without_items(value, number)
 
 
-class _Reader:
-    """Reads the messages and statuses of one change, which share number and contacts."""
-
-    def __init__(self, value: dict[str, Any], number: str | None) -> None:
-        self.number = number or ""
-        self.errors = value.get("errors")
-        metadata = value.get("metadata")
-        shown = metadata.get("display_phone_number") if isinstance(metadata, dict) else None
-        self.own_ids = {self.number, re.sub(r"\D", "", str(shown or ""))}
-        self.contacts = [c for c in _items(value.get("contacts")) if isinstance(c, dict)]
-
-    def message(self, item: Any) -> Event:
-        message_id = self._id(item)
-        provider_kind = _text(item.get("type")) or ""
-        read = read_kind(item, errors=self.errors)
-        timestamp, sent_at = _time(item.get("timestamp"))
-        return InboundMessage(
-            provider="meta",
-            phone_number_id=self.number,
-            whatsapp_message_id=message_id,
-            kind=read.kind,
-            provider_kind=provider_kind,
-            sender=self._sender(item),
-            timestamp=timestamp,
-            sent_at=sent_at,
-            content=read.content,
-            metadata=read.metadata,
-            mime_type=read.mime_type,
-            is_utterance=read.is_utterance,
-            renews_window=read.renews_window,
-        )
-
-    def receipt(self, item: Any) -> Event:
-        message_id = self._id(item)
-        status = _text(item.get("status"))
-        if not status:
-            raise ValueError("a status without its word")
-        errors = [error for error in _items(item.get("errors")) if isinstance(error, dict)]
-        pricing = item.get("pricing")
-        return Receipt(
-            provider="meta",
-            phone_number_id=self.number,
-            whatsapp_message_id=message_id,
-            status=status,
-            occurred_at=_time(item.get("timestamp"))[1],
-            opaque_id=_text(item.get("biz_opaque_callback_data")),
-            recipient_wa_id=_text(item.get("recipient_id")),
-            recipient_user_id=_text(item.get("recipient_user_id")),
-            errors=tuple(_receipt_error(error) for error in errors),
-            pricing=pricing if isinstance(pricing, dict) else None,
-            raw=item,
-        )
-
-    def _id(self, item: Any) -> str:
-        if not isinstance(item, dict):
-            raise ValueError("not an object")
-        found = _text(item.get("id"))
-        if not found:
-            raise ValueError("without an id")
-        if len(found) > MAX_ID:
-            raise ValueError(f"its id has {len(found)} characters")
-        return found
-
-    def _sender(self, message: dict[str, Any]) -> Sender:
-        """Message and contact name the writer together; either may lack what the other has."""
-        wa_id = _text(message.get("from"))
-        user_id = _text(message.get("from_user_id"))
-        if wa_id in self.own_ids:
-            wa_id = None
-        if wa_id and USER_ID.fullmatch(wa_id):
-            wa_id, user_id = None, user_id or wa_id
-        contact = self._contact(wa_id, user_id)
-        contact_wa_id = _text(contact.get("wa_id"))
-        profile = contact.get("profile")
-        profile = profile if isinstance(profile, dict) else {}
-        return Sender(
-            wa_id=_digits(contact_wa_id or wa_id),
-            other_wa_id=_same_number(_digits(wa_id), _digits(contact_wa_id)),
-            user_id=user_id or _text(contact.get("user_id")),
-            parent_user_id=_text(message.get("from_parent_user_id"))
-            or _text(contact.get("parent_user_id")),
-            profile_name=(_text(profile.get("name")) or "")[:MAX_NAME] or None,
-            username=(_text(profile.get("username")) or "").removeprefix("@")[:MAX_NAME] or None,
-        )
-
-    def _contact(self, wa_id: str | None, user_id: str | None) -> dict[str, Any]:
-        for contact in self.contacts:
-            if user_id and contact.get("user_id") == user_id:
-                return contact
-            if wa_id and _text(contact.get("wa_id")) == wa_id:
-                return contact
-        # One contact and no match: the same person under another form of the number. System
-        # messages come without contacts, so that nobody is mistaken for the old number's owner.
-        return self.contacts[0] if len(self.contacts) == 1 else {}
-
-
-def _receipt_error(error: dict[str, Any]) -> ReceiptError:
-    data = error.get("error_data")
-    details = data.get("details") if isinstance(data, dict) else data or error.get("details")
-    return ReceiptError(
-        code=_text(error.get("code")) or "",
-        title=_text(error.get("title")) or "",
-        message=_text(error.get("message")) or "",
-        details=_text(details) or "",
-    )
-
-
-def _time(value: Any) -> tuple[int | None, Any]:
-    """Meta writes unix seconds as text, sometimes as a number. What is neither has no time."""
-    try:
-        seconds = int(value)
-        if seconds < 0:
-            return None, None
-        return seconds, from_unix(seconds)
-    except (TypeError, ValueError, OverflowError):
-        return None, None
-
-
-def _digits(wa_id: str | None) -> str | None:
-    """`+57 300 123 4567` and `573001234567` are one account; other ids stay as they are."""
-    if wa_id is None:
-        return None
-    bare = re.sub(r"[\s()+.-]", "", wa_id)
-    return (bare if bare.isdigit() else wa_id)[:MAX_ID]
-
-
-def _same_number(one: str | None, other: str | None) -> str | None:
-    """`one`, where it is another way to write the number `other`; None otherwise.
-
-    Brazil's ninth digit, Mexico's 521 and Argentina's 549 change the front; the last eight digits
-    stay. Two unrelated ids together are an error of somebody's, and must not join two people.
-    """
-    if not one or not other or one == other or not (one + other).isdigit():
-        return None
-    return one if one[-8:] == other[-8:] and one[:2] == other[:2] else None
-
-
-def _text(value: Any) -> str | None:
-    """Text or a number as text; None for everything else and for nothing."""
-    if isinstance(value, bool) or not isinstance(value, str | int):
-        return None
-    return str(value).strip() or None
-
-
-def _items(value: Any) -> list[Any]:
-    if value is None:
-        return []
-    return value if isinstance(value, list) else [value]
-
-
-def _words(error: Exception) -> str:
-    return (str(error) if isinstance(error, ValueError) else repr(error))[:300]
+def _without_items(value: dict[str, Any], number: str | None) -> Iterator[Event]:
+    """Neither messages nor statuses: errors of the number itself, or something new."""
+    if value.get("errors"):
+        yield AccountEvent("errors", "", None, None, None, value, phone_number_id=number)
+    else:
+        yield Other("messages", "", number, value, known=False)

@@ -230,6 +230,7 @@ def say_lines(talk: Talk, lines: list[Line], chat: Chat, house: House) -> None:
         if line.who == "r" and answer:
             target = {"message_id": answer.whatsapp_message_id, "emoji": line.text}
             row.meta = {"reaction": target}
+            row.target_whatsapp_id = answer.whatsapp_message_id
         if line.who == "q" and answer:
             row.meta = {"quote": {"message_id": answer.whatsapp_message_id}}
         if row.direction is Direction.OUTBOUND:

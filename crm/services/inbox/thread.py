@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, select, tuple_
+from sqlalchemy import ColumnElement, Select, exists, or_, select, tuple_
+from sqlalchemy.orm import aliased
 
 from crm.db import db
 from crm.models import Chat, Message, User
@@ -21,8 +21,6 @@ from crm.services.inbox.timeline import EventLine, NoteBubble
 
 PAGE = 50
 QUOTE_LENGTH = 200
-# Said by a row of its own in the ledger of messages, shown on the message that they speak of.
-_REACTIONS = MessageType.REACTION
 
 
 @dataclass(frozen=True)
@@ -88,7 +86,7 @@ class _Around:
 
 def load_thread(chat: Chat, *, before: str | None = None, limit: int = PAGE) -> ThreadPage:
     """The last `limit` messages before the cursor, with the notes and events of their time."""
-    query = _messages().where(Message.chat_id == chat.id, Message.message_type != _REACTIONS)
+    query = _messages().where(Message.chat_id == chat.id, _stands_alone())
     place = read_cursor(before)
     if place:
         query = query.where(tuple_(Message.position, Message.id) < tuple_(*place))
@@ -96,7 +94,7 @@ def load_thread(chat: Chat, *, before: str | None = None, limit: int = PAGE) -> 
     found = db.session.execute(newest_first).all()
     more = len(found) > limit
     records = list(reversed(found[:limit]))
-    bubbles = _bubbles(chat.id, records)
+    bubbles = _bubbles(records)
     since = bubbles[0].at if more and bubbles else None
     until = place[0] if place else None
     items: list[Bubble | NoteBubble | EventLine] = [
@@ -110,21 +108,22 @@ def load_thread(chat: Chat, *, before: str | None = None, limit: int = PAGE) -> 
     return ThreadPage(tuple(items), older, unread_from, chat.unread_count)
 
 
+def _stands_alone() -> ColumnElement[bool]:
+    """Not a reaction to, or a change of, a message that is here: that one shows it."""
+    target = aliased(Message)
+    here = exists().where(target.whatsapp_message_id == Message.target_whatsapp_id)
+    return or_(Message.target_whatsapp_id.is_(None), ~here)
+
+
 def find_bubble(message_id: int) -> Bubble | None:
     """One message, without asking who looks: the caller has chosen the audience."""
     return find_bubbles([message_id]).get(message_id)
 
 
 def find_bubbles(message_ids: Collection[int]) -> dict[int, Bubble]:
-    """The same for many, of any chats: one query, and one more for each chat among them."""
-    by_chat: dict[int, list[Any]] = defaultdict(list)
-    for record in db.session.execute(_messages().where(Message.id.in_(message_ids))):
-        by_chat[record.Message.chat_id].append(record)
-    return {
-        bubble.id: bubble
-        for chat_id, records in by_chat.items()
-        for bubble in _bubbles(chat_id, records)
-    }
+    """The same for many, of any chats, in two queries."""
+    records = db.session.execute(_messages().where(Message.id.in_(message_ids))).all()
+    return {bubble.id: bubble for bubble in _bubbles(records)}
 
 
 def _messages() -> Select[*tuple[Any, ...]]:
@@ -133,8 +132,8 @@ def _messages() -> Select[*tuple[Any, ...]]:
     ).outerjoin(User, User.id == Message.user_id)
 
 
-def _bubbles(chat_id: int, records: list[Any]) -> list[Bubble]:
-    around = _read_around(chat_id, [record.Message for record in records])
+def _bubbles(records: Sequence[Any]) -> list[Bubble]:
+    around = _read_around([record.Message for record in records])
     return [_bubble(record, around) for record in records]
 
 
@@ -176,7 +175,7 @@ def _author(message: Message, meta: dict[str, Any]) -> str:
     return "phone" if meta.get("origin") == "phone" else "system"
 
 
-def _read_around(chat_id: int, messages: Iterable[Message]) -> _Around:
+def _read_around(messages: Iterable[Message]) -> _Around:
     """Quoted messages and reactions of a page in one query; none where there is nothing to find."""
     messages = list(messages)
     wanted = {str((m.meta or {}).get("quote", {}).get("message_id")) for m in messages if m.meta}
@@ -185,13 +184,11 @@ def _read_around(chat_id: int, messages: Iterable[Message]) -> _Around:
     around = _Around()
     if not wanted and not own:
         return around
-    target = Message.meta["reaction"]["message_id"].astext
     query = (
         _messages()
         .where(
-            Message.chat_id == chat_id,
             Message.whatsapp_message_id.in_(wanted)
-            | ((Message.message_type == _REACTIONS) & target.in_(own)),
+            | (Message.target_whatsapp_id.in_(own) & (Message.message_type == MessageType.REACTION))
         )
         .order_by(Message.position, Message.id)
     )
@@ -199,12 +196,19 @@ def _read_around(chat_id: int, messages: Iterable[Message]) -> _Around:
         message = record.Message
         if message.whatsapp_message_id in wanted:
             around.quotes[message.whatsapp_message_id] = _quote(record)
-        if message.message_type == _REACTIONS:
-            reaction = message.meta["reaction"]
-            # One per side: a later one replaces it, an empty one takes it back.
-            per_side = around.reactions.setdefault(reaction["message_id"], {})
-            per_side[message.direction] = reaction.get("emoji") or ""
+        if message.message_type == MessageType.REACTION and message.target_whatsapp_id in own:
+            # One for each person; a later one replaces it, an empty one takes it back.
+            theirs = around.reactions.setdefault(message.target_whatsapp_id, {})
+            theirs[_reacting(message)] = message.content or ""
     return around
+
+
+def _reacting(message: Message) -> str:
+    """Who reacts: we are one, whoever of us it was; in a group each member is somebody."""
+    if message.direction == Direction.OUTBOUND:
+        return "us"
+    group = (message.meta or {}).get("group") or {}
+    return str(group.get("user_id") or group.get("wa_id") or "client")
 
 
 def _quote(record: Any) -> Quote:

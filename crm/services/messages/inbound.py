@@ -24,6 +24,7 @@ from crm.events import Audience, ChatChanged, MessageAdded, publish_all
 from crm.events import Event as LiveEvent
 from crm.providers.base import Event, InboundMessage, Receipt
 from crm.services.messages import ledger
+from crm.services.messages.changes import apply_changes
 from crm.services.messages.known import Known, read_known
 from crm.services.messages.ledger import Post
 from crm.services.messages.prepared import Prepared
@@ -59,13 +60,15 @@ STORE = Prepared(
         FROM jsonb_to_recordset($1)
              AS r(n int, chat_id int, client_id int, number_id int, kind text, content text,
                   mime text, metadata jsonb, wamid text, stamp bigint, sent_at timestamptz,
-                  counts boolean, calls boolean, renews boolean, first_name text, speaks boolean)
+                  counts boolean, calls boolean, renews boolean, first_name text, speaks boolean,
+                  target text)
     ), stored AS (
         INSERT INTO messages (chat_id, client_id, whatsapp_number_id, direction, message_type,
                               content, media_mime_type, metadata, whatsapp_message_id,
-                              whatsapp_timestamp, status, sent_at, delivered_at, read_at, position)
+                              whatsapp_timestamp, target_whatsapp_id, status, sent_at,
+                              delivered_at, read_at, position)
         SELECT chat_id, client_id, number_id, 'inbound', kind, content, mime, metadata, wamid,
-               stamp, 'delivered', place, now(), CASE WHEN NOT calls THEN now() END, place
+               stamp, target, 'delivered', place, now(), CASE WHEN NOT calls THEN now() END, place
         FROM given ORDER BY n
         ON CONFLICT (whatsapp_message_id) DO NOTHING
         RETURNING id, whatsapp_message_id
@@ -107,7 +110,9 @@ STORE = Prepared(
             updated_at = now()
         FROM per_client p WHERE clients.id = p.client_id
     ), ledger AS ({ledger.INSERT})
-    SELECT wamid, message_id FROM added ORDER BY message_id
+    SELECT wamid, message_id,
+           EXISTS (SELECT FROM messages c WHERE c.target_whatsapp_id = wamid) AS is_spoken_of
+    FROM added ORDER BY message_id
 """,  # noqa: S608 - the inner statement is ours
 )
 
@@ -194,7 +199,16 @@ def _write(entries: list[Entry], posts: Sequence[Post]) -> None:
     rows = [_row(n, entry) for n, entry in enumerate(entries)]
     added = STORE.run(rows=json.dumps(rows), **ledger.ledger_rows(posts)).all()
     if added:
-        _announce(entries, {row.wamid: row.message_id for row in added})
+        spoken_of = {row.wamid for row in added if row.is_spoken_of}
+        _follow_up(entries, {row.wamid: row.message_id for row in added}, spoken_of)
+
+
+def _follow_up(entries: list[Entry], added: dict[str, int], spoken_of: set[str]) -> None:
+    """What a few of the stored messages change beside their own chat; then tell the browsers."""
+    fresh = [entry for entry in entries if entry.message.whatsapp_message_id in added]
+    targets = {entry.message.target_id for entry in fresh if entry.message.target_id}
+    known_targets = apply_changes(targets | spoken_of) if targets or spoken_of else set()
+    _announce(fresh, added, known_targets)
 
 
 def _has_number(post: Post, event: Event, known: Known) -> bool:
@@ -250,25 +264,29 @@ def _row(n: int, entry: Entry) -> dict[str, Any]:
         "renews": message.renews_window,
         "first_name": (message.sender.profile_name or "")[:100] or None,
         "speaks": message.is_utterance,
+        "target": message.target_id,
     }
 
 
-def _announce(entries: list[Entry], added: dict[str, int]) -> None:
-    """After the commit: tell the browsers, and ring for chats that nobody has taken."""
+def _announce(entries: list[Entry], added: dict[str, int], known_targets: set[str]) -> None:
+    """After the commit: tell the browsers, and ring for chats that nobody has taken.
+
+    What speaks of a message that is here is shown on that one, which has been told of.
+    """
     events: list[tuple[LiveEvent, Audience]] = []
     chats: dict[int, tuple[LiveEvent, Audience]] = {}
     for entry in entries:
-        message_id = added.get(entry.message.whatsapp_message_id)
+        message_id = added[entry.message.whatsapp_message_id]
         thread = entry.thread
-        if message_id is None or thread is None:
-            continue
+        assert thread is not None
         agents = {thread.assigned_agent_id, thread.offered_agent_id} - {None}
         audience = Audience(
             campaign_id=thread.campaign_id,
             agent_ids=tuple(sorted(agent for agent in agents if agent is not None)),
             waiting=thread.is_waiting,
         )
-        events.append((MessageAdded(thread.id, message_id), audience))
+        if entry.message.target_id not in known_targets:
+            events.append((MessageAdded(thread.id, message_id), audience))
         chats[thread.id] = (ChatChanged(thread.id), audience)
         if entry.calls and thread.status in UNDECIDED:
             ring_on_commit("routing.route", thread.id)

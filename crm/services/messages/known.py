@@ -42,7 +42,7 @@ READ = Prepared(
         FOR NO KEY UPDATE SKIP LOCKED
     ), chat AS (
         SELECT id, client_id, whatsapp_number_id, campaign_id, status, assigned_agent_id,
-               offered_agent_id
+               offered_agent_id, owner
         FROM chats
         WHERE client_id IN (SELECT id FROM client)
           AND whatsapp_number_id IN (SELECT id FROM number)
@@ -55,7 +55,7 @@ READ = Prepared(
         (SELECT json_agg(json_build_array(kind, value, client_id, id, is_blocked, is_nameless))
          FROM found LEFT JOIN client ON client.id = found.client_id),
         (SELECT json_agg(json_build_array(id, client_id, whatsapp_number_id, campaign_id, status,
-                                          assigned_agent_id, offered_agent_id)) FROM chat),
+                                          assigned_agent_id, offered_agent_id, owner)) FROM chat),
         (SELECT json_agg(whatsapp_message_id) FROM messages
          WHERE whatsapp_message_id = ANY($4))
 """,

@@ -16,6 +16,7 @@ from typing import Any
 from sqlalchemy import text
 
 from crm.db import db
+from crm.doorbell import ring_on_commit
 from crm.lib.phone import country_of, phone_of, spellings
 from crm.providers.base import Sender
 
@@ -51,9 +52,13 @@ FIND_BY_PHONE = text("""
 # Waits for other transactions that are just creating one of these people. Sorted by the caller.
 QUEUE_UP = text("SELECT pg_advisory_xact_lock(key) FROM unnest(CAST(:keys AS bigint[])) AS key")
 
+# Somebody whom the number's phone knows by name is called so here.
 CREATE = text("""
-    INSERT INTO clients (phone_number, first_name, country)
-    VALUES (:phone, :first_name, :country)
+    INSERT INTO clients (phone_number, first_name, country, is_group)
+    SELECT :phone, COALESCE(
+               (SELECT left(full_name, 100) FROM phone_contacts
+                WHERE wa_id = ANY(CAST(:wa_ids AS text[])) AND full_name IS NOT NULL
+                ORDER BY occurred_at DESC LIMIT 1), :first_name), :country, :is_group
     ON CONFLICT (phone_number) DO NOTHING
     RETURNING id
 """)
@@ -79,7 +84,12 @@ def claim_clients(senders: Sequence[Sender], known: dict[Identity, Person]) -> l
         find_people(known, {i for sender in strangers for i in _wider(sender)})
         _find_by_phone(known, strangers)
     people = [_recognise(known, sender) for sender in senders]
-    _remember(list(zip(senders, people, strict=True)))
+    pairs = list(zip(senders, people, strict=True))
+    _remember(pairs)
+    for sender, person in pairs:
+        for other in {known[i].id for i in sender.identities if i in known} - {person.id}:
+            # Two clients turn out to be one person, who came without a number before.
+            ring_on_commit("clients.merge", f"{person.id}:{other}")
     return people
 
 
@@ -152,6 +162,8 @@ def _create(sender: Sender) -> Person:
         "phone": phone_of(number),
         "first_name": first_name,
         "country": country_of(number),
+        "wa_ids": list(spellings(number)) if number else [],
+        "is_group": sender.group_id is not None,
     }
     client_id = db.session.execute(CREATE, values).scalar()
     if client_id is not None:

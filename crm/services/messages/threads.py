@@ -29,6 +29,9 @@ Row = dict[str, Any]
 
 COURTESY_WINDOW = timedelta(minutes=10)
 CLOSED = ("closed", "abandoned")
+# Close reasons of chats that were never open: kept in silence, and imported from the phone.
+KEPT = "silent"
+HISTORIC = "history"
 NOBODY_YET = ("new", "bot", "queued")
 
 
@@ -52,11 +55,18 @@ class Thread:
     status: str
     assigned_agent_id: int | None = None
     offered_agent_id: int | None = None
+    owner: str | None = None
     closed_at: datetime | None = None
+    close_reason: str | None = None
 
     @property
     def is_open(self) -> bool:
         return self.status not in CLOSED
+
+    @property
+    def was_never_open(self) -> bool:
+        """Only keeps what came without a word of the customer, or the number's past."""
+        return self.close_reason in (KEPT, HISTORIC)
 
     @property
     def is_waiting(self) -> bool:
@@ -82,7 +92,7 @@ class Entry:
 
 COLUMNS = """
     id, client_id, whatsapp_number_id, campaign_id, status, assigned_agent_id, offered_agent_id,
-    closed_at
+    owner, closed_at, close_reason
 """
 LOCK_OPEN = text(f"""
     SELECT {COLUMNS} FROM chats
@@ -98,12 +108,24 @@ LAST = text(f"""
     CROSS JOIN LATERAL (
         SELECT {COLUMNS} FROM chats
         WHERE client_id = w.c AND whatsapp_number_id = w.n AND deleted_at IS NULL
-        ORDER BY id DESC LIMIT 1
+        ORDER BY close_reason IS NOT DISTINCT FROM '{HISTORIC}', id DESC LIMIT 1
         FOR NO KEY UPDATE
     ) AS last
 """)  # noqa: S608
 
 # The event keeps the targets in force at this moment, as services/chats.py writes them.
+NOTE_OPENED = """
+    INSERT INTO chat_events (chat_id, kind, to_status, actor_kind, reason, data)
+    SELECT o.id, w.kind, o.status, 'client', w.reason,
+           jsonb_build_object('terms', jsonb_build_object(
+               'first_response_seconds', c.sla_first_response_seconds,
+               'resolution_seconds', c.sla_resolution_seconds,
+               'timezone', c.timezone, 'business_hours', c.business_hours))
+    FROM opened o
+    JOIN wanted w ON w.client_id = o.client_id AND w.number_id = o.whatsapp_number_id
+    JOIN campaigns c ON c.id = o.campaign_id
+"""
+
 OPEN = text(f"""
     WITH wanted AS (
         SELECT * FROM jsonb_to_recordset(CAST(:rows AS jsonb))
@@ -121,15 +143,26 @@ OPEN = text(f"""
             WHERE status NOT IN ('closed', 'abandoned') AND deleted_at IS NULL DO NOTHING
         RETURNING {COLUMNS}
     ), noted AS (
-        INSERT INTO chat_events (chat_id, kind, to_status, actor_kind, reason, data)
-        SELECT o.id, w.kind, o.status, 'client', w.reason,
-               jsonb_build_object('terms', jsonb_build_object(
-                   'first_response_seconds', c.sla_first_response_seconds,
-                   'resolution_seconds', c.sla_resolution_seconds,
-                   'timezone', c.timezone, 'business_hours', c.business_hours))
-        FROM opened o
-        JOIN wanted w ON w.client_id = o.client_id AND w.number_id = o.whatsapp_number_id
-        JOIN campaigns c ON c.id = o.campaign_id
+        {NOTE_OPENED}
+    )
+    SELECT {COLUMNS} FROM opened
+""")  # noqa: S608
+
+
+# With the first word a chat that only kept something becomes the real one: whether a reaction or
+# the phone's answer came before that word or after it, it stands in the same chat.
+WAKE = text(f"""
+    WITH wanted AS (
+        SELECT * FROM jsonb_to_recordset(CAST(:rows AS jsonb))
+               AS r(chat_id int, client_id int, number_id int, kind text, reason text)
+    ), opened AS (
+        UPDATE chats SET status = 'new', closed_at = NULL, close_reason = NULL, created_at = now(),
+                         version = version + 1, updated_at = now()
+        FROM wanted w
+        WHERE chats.id = w.chat_id AND chats.status = 'closed'
+        RETURNING {", ".join(f"chats.{name.strip()}" for name in COLUMNS.split(","))}
+    ), noted AS (
+        {NOTE_OPENED}
     )
     SELECT {COLUMNS} FROM opened
 """)  # noqa: S608
@@ -152,7 +185,8 @@ def place(entries: list[Entry], threads: dict[Key, Thread]) -> None:
     if missing:
         last = _last(missing)
         rows = [row for key in missing if (row := _choose(groups[key], last.get(key)))]
-        threads |= _open(rows)
+        threads |= _wake([row for row in rows if "chat_id" in row])
+        threads |= _open([row for row in rows if "chat_id" not in row])
     for key, group in groups.items():
         for entry in group:
             if entry.thread is None:
@@ -179,19 +213,24 @@ def _choose(group: list[Entry], last: Thread | None) -> Row | None:
     number = group[0].number
     if not needs or number.campaign_id is None:
         return None
-    return {
+    row: Row = {
         "client_id": group[0].person.id,
         "number_id": number.id,
         "campaign_id": number.campaign_id,
         "status": "new" if opens else "closed",
         "kind": "opened" if opens else "kept",
-        "reason": "opened" if opens else "silent",
+        "reason": "opened" if opens else KEPT,
     }
+    if opens and last and last.close_reason == KEPT and last.campaign_id == number.campaign_id:
+        row["chat_id"] = last.id
+    return row
 
 
 def _is_late_courtesy(message: InboundMessage, last: Thread | None) -> bool:
     """Measured by the customer's clock: a thank-you that was delivered late is still one."""
-    if last is None or last.closed_at is None or not is_courtesy(message.kind, message.content):
+    if last is None or last.closed_at is None or last.was_never_open:
+        return False
+    if not is_courtesy(message.kind, message.content):
         return False
     written = message.sent_at or utcnow()
     return written <= last.closed_at + COURTESY_WINDOW
@@ -204,6 +243,10 @@ def lock_open(keys: Iterable[Key]) -> dict[Key, Thread]:
 
 def _last(keys: Iterable[Key]) -> dict[Key, Thread]:
     return _by_key(db.session.execute(LAST, _columns(keys)))
+
+
+def _wake(rows: list[Row]) -> dict[Key, Thread]:
+    return _by_key(db.session.execute(WAKE, {"rows": json.dumps(rows)})) if rows else {}
 
 
 def _open(rows: list[Row]) -> dict[Key, Thread]:
