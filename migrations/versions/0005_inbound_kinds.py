@@ -25,16 +25,12 @@ def upgrade() -> None:
         "UPDATE messages SET target_whatsapp_id = metadata->'reaction'->>'message_id' "
         "WHERE message_type = 'reaction'"
     )
-    # A table that is being written to is not held up.
-    with op.get_context().autocommit_block():
-        op.create_index(
-            "idx_messages_target_whatsapp_id",
-            "messages",
-            ["target_whatsapp_id"],
-            postgresql_where=sa.text("target_whatsapp_id IS NOT NULL"),
-            postgresql_concurrently=True,
-            if_not_exists=True,
-        )
+    op.create_index(
+        "idx_messages_target_whatsapp_id",
+        "messages",
+        ["target_whatsapp_id"],
+        postgresql_where=sa.text("target_whatsapp_id IS NOT NULL"),
+    )
 
 
 def add_columns() -> None:
