@@ -67,7 +67,7 @@ def edit(reply_id: int) -> ResponseReturnValue:
 @requires("quick_replies.manage_own")
 def save(reply_id: int) -> ResponseReturnValue:
     scope = current_scope()
-    reply = quick_replies.load_reply(scope, reply_id)
+    reply = quick_replies.load_to_change(scope, reply_id)
     return save_form(
         "quick_replies/form.html",
         prepared(QuickReplyForm(data=quick_replies.state_of(reply)), reply),
@@ -86,7 +86,7 @@ def delete(reply_id: int) -> ResponseReturnValue:
     scope = current_scope()
     return delete_row(
         kind="quick_replies",
-        load=lambda: quick_replies.load_reply(scope, reply_id, lock=True),
+        load=lambda: quick_replies.load_to_change(scope, reply_id, lock=True),
         state_of=quick_replies.state_of,
         name_of=lambda reply: reply.shortcut,
         delete=lambda reply: quick_replies.delete_reply(reply, scope=scope),

@@ -199,6 +199,7 @@ def save_permissions(user_id: int) -> ResponseReturnValue:
 
 
 def end_access(user_id: int, status: UserStatus) -> ResponseReturnValue:
+    users.load_user(user_id)
     form = ReasonForm()
     if not form.validate_on_submit():
         raise Invalid("Write the reason.")

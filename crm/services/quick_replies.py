@@ -39,6 +39,14 @@ def load_reply(scope: Scope, reply_id: int, *, lock: bool = False) -> QuickReply
     return reply
 
 
+def load_to_change(scope: Scope, reply_id: int, *, lock: bool = False) -> QuickReply:
+    """The reply, if this person may change it; Forbidden where they may only use it."""
+    reply = load_reply(scope, reply_id, lock=lock)
+    if not may_change(scope, reply):
+        raise Forbidden
+    return reply
+
+
 def reaches_of(scope: Scope) -> list[str]:
     """For whom this person may write quick replies."""
     found = ["personal"] if scope.can("quick_replies.manage_own") else []

@@ -4,6 +4,7 @@ import pytest
 from flask import Flask
 
 from crm.permissions import PERMISSIONS
+from tests.guards.routes import PUBLIC
 
 
 def test_every_route_names_its_permission_or_is_marked_public(app: Flask) -> None:
@@ -17,17 +18,6 @@ def test_every_route_names_its_permission_or_is_marked_public(app: Flask) -> Non
             "@signed_in or @public from crm.permissions on it, below the route"
         )
         assert access == "public" or set(access) <= set(PERMISSIONS)
-
-
-PUBLIC = {
-    "auth.home", "auth.login", "auth.sign_in_form",
-    # Each opens only what its own link, code or empty installation allows.
-    "two_factor.finish", "two_factor.finish_form", "accounts.first", "accounts.first_form",
-    "accounts.follow_link", "accounts.choose_password", "accounts.choose_password_form",
-    "accounts.forgot", "accounts.forgot_form",
-    "health.alive", "health.ready",
-    "webhooks.verify_meta", "webhooks.receive_meta", "webhooks.receive_wppconnect",
-}  # fmt: skip
 
 
 def test_only_the_known_few_routes_are_public(app: Flask) -> None:
