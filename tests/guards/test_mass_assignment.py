@@ -94,9 +94,8 @@ def traces(*, lure_id: int, nobody_id: int, keep: bool = False) -> list[str]:
     found = []
     for table in Base.metadata.sorted_tables:
         rows = db.session.execute(text(f"SELECT x::text FROM {table.name} x")).scalars()
-        for row in rows:
-            if MARK in row or PLANTED_DAY in row or PLANTED_TEXT in row:
-                found.append(f"{table.name}: {row}")
+        planted = (MARK, PLANTED_DAY, PLANTED_TEXT)
+        found += [f"{table.name}: {row}" for row in rows if any(mark in row for mark in planted)]
     flags = text(
         "SELECT email FROM users WHERE email <> 'system@localhost' AND "
         "(two_factor_enabled OR role_id = :lure OR is_system) UNION ALL "
