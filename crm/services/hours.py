@@ -57,6 +57,33 @@ def next_opening(
     return None
 
 
+def business_seconds(
+    hours: Mapping[str, Any] | None, zone: str | None, start: datetime, end: datetime
+) -> float:
+    """The open seconds between two moments: what every clock of a campaign counts.
+
+    Time that two intervals both cover counts once. What lies further back than `SEARCH_DAYS` is not
+    counted: every limit is shorter.
+    """
+    if end <= start:
+        return 0.0
+    if not _has_hours(hours):
+        return (end - start).total_seconds()
+    assert hours is not None
+    start = max(start, end - timedelta(days=SEARCH_DAYS))
+    where = _zone(zone)
+    day, last = start.astimezone(where).date() - timedelta(days=1), end.astimezone(where).date()
+    total, covered = 0.0, start
+    while day <= last:
+        for opens, closes in sorted(intervals_of(hours, zone, day)):
+            opens, closes = max(opens, covered), min(closes, end)
+            if opens < closes:
+                total += (closes - opens).total_seconds()
+                covered = closes
+        day += timedelta(days=1)
+    return total
+
+
 def intervals_of(
     hours: Mapping[str, Any], zone: str | None, day: date
 ) -> list[tuple[datetime, datetime]]:

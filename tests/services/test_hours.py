@@ -1,10 +1,13 @@
 """Business hours: intervals, holidays, midnight, daylight saving, and unreadable settings."""
 
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from crm.services import hours as service
 from crm.services.hours import is_open, next_opening
 
 BOGOTA = "America/Bogota"
@@ -116,3 +119,67 @@ def test_an_unreadable_interval_is_closed_and_does_not_break_the_others(broken):
 def test_an_unknown_zone_falls_back_and_is_not_an_error():
     hours = {"monday": {"start": "08:00", "end": "18:00"}}
     assert is_open(hours, "America/Macondo", at("2026-03-02 09:00"))
+
+
+# Business seconds: what the clocks of a campaign count
+
+SPLIT_DAYS = {
+    "monday": [{"start": "08:00", "end": "12:00"}, {"start": "14:00", "end": "18:00"}],
+    "tuesday": [{"start": "08:00", "end": "12:00"}, {"start": "11:00", "end": "13:00"}],
+    "friday": [{"start": "22:00", "end": "02:00"}],
+    "holidays": ["2026-03-10"],
+}
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "hours"),
+    [
+        ("2026-03-02T09:00-05:00", "2026-03-02T10:30-05:00", 1.5),
+        # The lunch break does not count.
+        ("2026-03-02T11:00-05:00", "2026-03-02T15:00-05:00", 2),
+        # Nor the night; Tuesday's two overlapping intervals count once: 8 to 13.
+        ("2026-03-02T17:00-05:00", "2026-03-03T23:00-05:00", 6),
+        # A holiday on Tuesday.
+        ("2026-03-09T17:00-05:00", "2026-03-10T23:00-05:00", 1),
+        # A night shift belongs to the day on which it begins.
+        ("2026-03-06T23:00-05:00", "2026-03-07T09:00-05:00", 3),
+        ("2026-03-07T01:00-05:00", "2026-03-07T01:30-05:00", 0.5),
+        ("2026-03-04T00:00-05:00", "2026-03-05T00:00-05:00", 0),
+        ("2026-03-02T10:00-05:00", "2026-03-02T09:00-05:00", 0),
+    ],
+)
+def test_business_seconds_run_only_while_it_is_open(start: str, end: str, hours: float):
+    counted = service.business_seconds(
+        SPLIT_DAYS, "America/Bogota", datetime.fromisoformat(start), datetime.fromisoformat(end)
+    )
+    assert counted == hours * 3600
+
+
+def test_without_hours_every_second_counts():
+    start = datetime.fromisoformat("2026-03-02T09:00-05:00")
+    assert service.business_seconds(None, None, start, start + timedelta(hours=30)) == 30 * 3600
+
+
+def test_a_night_over_the_change_of_clocks_has_the_hours_that_it_had():
+    """In Santiago the clocks go back in the night to 5 April 2026: that night has one hour more."""
+    night = {"saturday": [{"start": "20:00", "end": "08:00"}]}
+    start = datetime.fromisoformat("2026-04-04T20:00-03:00")
+    counted = service.business_seconds(night, "America/Santiago", start, start + timedelta(days=1))
+    assert counted == 13 * 3600
+
+
+@given(
+    st.datetimes(datetime(2026, 1, 1), datetime(2026, 12, 1)),  # noqa: DTZ001
+    st.integers(0, 60 * 72),
+    st.integers(0, 60 * 72),
+)
+def test_two_stretches_add_up_to_the_whole(start: datetime, one: int, two: int):
+    begin = start.replace(tzinfo=UTC)
+    middle = begin + timedelta(minutes=one)
+    end = middle + timedelta(minutes=two)
+    for zone in ("America/Bogota", "America/Santiago", "America/Mexico_City"):
+        parts = [
+            service.business_seconds(SPLIT_DAYS, zone, begin, middle),
+            service.business_seconds(SPLIT_DAYS, zone, middle, end),
+        ]
+        assert sum(parts) == service.business_seconds(SPLIT_DAYS, zone, begin, end)
