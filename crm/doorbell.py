@@ -41,6 +41,7 @@ JOBS = {
     "routing.drain": JobSpec("routing", 60),
     "routing.serve": JobSpec("routing", 60),
     "routing.release": JobSpec("routing", 60),
+    "routing.tend": JobSpec("routing", 60),
     "housekeeping.purge": JobSpec("slow", 300),
     "emails.send": JobSpec("slow", 90),
     "audit.seal": JobSpec("slow", 120),

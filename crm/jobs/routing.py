@@ -34,7 +34,13 @@ def drain(campaign_id: int) -> None:
 
 @job("routing.serve")
 def serve(user_id: int) -> None:
-    """This agent has room."""
+    """This agent has room, or has just none left."""
+
+    def settle() -> None:
+        with atomic():
+            agents.settle_busy(user_id)
+
+    retrying(settle)
     _drain_all(lambda: service.drain_agent(user_id), "routing.serve", user_id)
 
 
@@ -47,6 +53,17 @@ def release(user_id: int) -> None:
         with atomic():
             agents.take_offline(user_id, seconds=seconds)
             agents.release_unanswered(user_id)
+
+    retrying(unit)
+
+
+@job("routing.tend")
+def tend(chat_id: int) -> None:
+    """Time has made something due in this chat."""
+
+    def unit() -> None:
+        with atomic():
+            service.tend_chat(chat_id)
 
     retrying(unit)
 

@@ -19,7 +19,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from crm.db import atomic, db
 from crm.models import ScheduledRun
-from crm.services import alarms, emails, routing
+from crm.services import agents, alarms, emails, routing
 from crm.services.messages.delivery import find_due_numbers
 
 
@@ -88,6 +88,8 @@ SWEEPS: tuple[Sweep, ...] = (
     Sweep("routing.route", routing.find_unrouted_chats),
     Sweep("routing.drain", routing.find_drainable_campaigns),
     Sweep("routing.release", find_gone_agents),
+    Sweep("routing.serve", agents.find_agents_to_settle),
+    Sweep("routing.tend", routing.find_chats_to_tend),
     Sweep("emails.send", emails.find_due_emails),
     Sweep("alarms.announce", alarms.find_unannounced),
 )

@@ -40,7 +40,7 @@ class PatternError(ValueError):
 
 @dataclass(slots=True)
 class _State:
-    """One place of the machine: `test` eats a character, `look` checks a place, else it branches."""
+    """One place: `test` eats a character, `look` checks where it stands, else it branches."""
 
     test: Test | None = None
     look: Any = None
@@ -102,12 +102,14 @@ class Pattern:
     def _sequence(self, nodes: Iterable[Any], after: int) -> int:
         """Build the nodes from the last to the first; returns where they begin."""
         for node in reversed(list(nodes)):
-            after = self._node(*node, after)
+            kind, value = node
+            after = self._node(kind, value, after)
         return after
 
     def _node(self, kind: Any, value: Any, after: int) -> int:
         if kind in (_names.MAX_REPEAT, _names.MIN_REPEAT):
-            return self._repeat(*value, after)
+            low, high, nodes = value
+            return self._repeat(low, high, nodes, after)
         if kind is _names.SUBPATTERN:
             return self._sequence(value[3], after)
         if kind is _names.BRANCH:

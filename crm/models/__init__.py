@@ -67,6 +67,7 @@ from crm.models.numbers import LimitAction, NumberPace, NumberStatus, Provider, 
 from crm.models.queues import OverflowAction, Queue, RoutingRule, RuleAction
 from crm.models.quick_replies import QuickReply
 from crm.models.schedule import ScheduledRun
+from crm.models.settings import Setting
 from crm.models.tasks import Task, TaskComment, TaskPriority, TaskStatus
 from crm.models.templates import HeaderType, Template, TemplateStatus
 from crm.models.users import (
@@ -161,6 +162,7 @@ __all__ = [
     "RoutingStrategy",
     "RuleAction",
     "ScheduledRun",
+    "Setting",
     "StorageType",
     "Tag",
     "Task",

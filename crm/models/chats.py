@@ -276,6 +276,17 @@ class Chat(Model):
     offered_at: Mapped[datetime | None] = mapped_column(Timestamp)
     # Taken back from an agent: served before those who wait for the first time.
     queue_ahead: Mapped[bool] = mapped_column(server_default=text("false"))
+    # When the longest wait had passed and its consequences were drawn; once in a spell.
+    overdue_at: Mapped[datetime | None] = mapped_column(Timestamp)
+    # What the customer was told of their place in the line, and when.
+    queue_told_at: Mapped[datetime | None] = mapped_column(Timestamp)
+    queue_told_position: Mapped[int | None]
+    # The offline message was said; not again before this moment, the next opening.
+    offline_told_until: Mapped[datetime | None] = mapped_column(Timestamp)
+    # When a silent customer was reminded.
+    reminded_at: Mapped[datetime | None] = mapped_column(Timestamp)
+    # user id -> when the chat was taken back from them unanswered, as ISO text.
+    lapses: Mapped[dict[str, str] | None] = mapped_column(JsonB)
     # Set by a routing rule, read by the `skills` strategy.
     required_skills: Mapped[list[str] | None] = mapped_column(JsonB)
     case_number: Mapped[str] = mapped_column(String(80))

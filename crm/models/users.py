@@ -76,6 +76,8 @@ class User(UserMixin, Model):
     status_reason: Mapped[str | None] = mapped_column(Text)
     max_concurrent_chats: Mapped[int] = mapped_column(server_default=text("5"))
     auto_assign_enabled: Mapped[bool] = mapped_column(server_default=text("true"))
+    # Chats taken back from them unanswered, in a row; an answer ends the row.
+    lapses: Mapped[int] = mapped_column(server_default=text("0"))
     language: Mapped[str] = mapped_column(String(10), server_default="es")
     # NULL = the installation's zone.
     time_zone: Mapped[str | None] = mapped_column(String(50))

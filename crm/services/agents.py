@@ -14,6 +14,7 @@ from crm.db import database_now, db
 from crm.doorbell import ring_on_commit
 from crm.events import AgentChanged, Audience, publish_on_commit
 from crm.models import (
+    LOAD_STATUSES,
     AgentState,
     AgentStatus,
     Chat,
@@ -24,9 +25,14 @@ from crm.models import (
     User,
     UserPermission,
 )
-from crm.services.chats import SYSTEM, Actor, lock_agent, requeue_chat
+from crm.services.chats import SYSTEM, Actor, count_load, lock_agent, requeue_chat
+from crm.services.settings import read_setting
 
 NO_CONNECTION = "no_connection"
+# Paused by itself: chats were taken back from them unanswered.
+NO_ANSWER = "no_answer"
+# Busy by itself, because every place is taken; ends by itself.
+FULL_LOAD = "full_load"
 
 
 def set_agent_status(
@@ -55,9 +61,79 @@ def set_agent_status(
     if status == AgentStatus.OFFLINE:
         for chat in unanswered:
             requeue_chat(chat, actor=SYSTEM, reason="agent_offline")
+        for chat_id in _find_offers_to(agent.id):
+            ring_on_commit("routing.tend", chat_id)
         # One that came in between the two locks goes back by the job.
         ring_on_commit("routing.release", agent.id)
     return True
+
+
+def pause_unanswering(agent: User, chat: Chat) -> None:
+    """Too many chats in a row without an answer: paused ("no answer") until they come back.
+
+    The caller holds the agent. Their supervisors hear of it like of any switch.
+    """
+    agent.lapses = 0
+    if agent.agent_status == AgentStatus.PAUSED:
+        return
+    _begin_stretch(agent, AgentStatus.PAUSED, NO_ANSWER)
+    publish_on_commit(
+        AgentChanged(agent.id), Audience(campaign_id=chat.campaign_id, user_ids=(agent.id,))
+    )
+
+
+def settle_busy(user_id: int) -> bool:
+    """Busy by itself while every place is taken, available again with the first free one.
+
+    Where the setting is off only the second: nobody stays busy by a setting that is gone. A switch
+    by hand is never touched. Whether anything changed.
+    """
+    agent = lock_agent(user_id, active=False)
+    by_itself = agent.agent_status == AgentStatus.BUSY and agent.agent_status_reason == FULL_LOAD
+    if agent.agent_status != AgentStatus.AVAILABLE and not by_itself:
+        return False
+    wanted = read_setting("routing.busy_when_full")
+    full = wanted and count_load(user_id) >= agent.max_concurrent_chats
+    if full == by_itself:
+        return False
+    status = AgentStatus.BUSY if full else AgentStatus.AVAILABLE
+    _begin_stretch(agent, status, FULL_LOAD if full else None)
+    publish_on_commit(AgentChanged(agent.id), Audience(user_ids=(agent.id,)))
+    if not full:
+        ring_on_commit("routing.serve", agent.id)
+    return True
+
+
+def find_agents_to_settle() -> list[int]:
+    """For `routing.serve`: available although full, or busy by itself although not."""
+    wanted = read_setting("routing.busy_when_full")
+    load = (
+        select(func.count())
+        .select_from(Chat)
+        .where(
+            or_(
+                and_(Chat.assigned_agent_id == User.id, Chat.status.in_(LOAD_STATUSES)),
+                and_(Chat.offered_agent_id == User.id, Chat.status == ChatStatus.TRANSFERRED),
+            ),
+            Chat.deleted_at.is_(None),
+        )
+        .correlate(User)
+        .scalar_subquery()
+    )
+    by_itself = and_(User.agent_status == AgentStatus.BUSY, User.agent_status_reason == FULL_LOAD)
+    if not wanted:
+        return list(db.session.scalars(select(User.id).where(by_itself)))
+    full = load >= User.max_concurrent_chats
+    return list(
+        db.session.scalars(
+            select(User.id).where(
+                or_(
+                    and_(User.agent_status == AgentStatus.AVAILABLE, full),
+                    and_(by_itself, ~full),
+                )
+            )
+        )
+    )
 
 
 def release_unanswered(user_id: int) -> int:
@@ -182,6 +258,19 @@ def _lock_unanswered(user_id: int) -> list[Chat]:
             .order_by(Chat.id)
             .with_for_update(key_share=True, of=Chat)
             .execution_options(populate_existing=True)
+        )
+    )
+
+
+def _find_offers_to(user_id: int) -> list[int]:
+    """Chats that are offered to somebody who has just gone; the job gives them back."""
+    return list(
+        db.session.scalars(
+            select(Chat.id).where(
+                Chat.offered_agent_id == user_id,
+                Chat.status == ChatStatus.TRANSFERRED,
+                Chat.deleted_at.is_(None),
+            )
         )
     )
 

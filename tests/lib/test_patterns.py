@@ -23,7 +23,9 @@ def test_it_finds_what_re_finds(source: str, text: str):
     assert compile_pattern(source).found_in(text) == expected
 
 
-@pytest.mark.parametrize("source", ["(a+)+$", "(a|a)*b", "(.*)*x", "(a*)*(a*)*(a*)*b", "a?" * 30 + "a" * 30])
+@pytest.mark.parametrize(
+    "source", ["(a+)+$", "(a|a)*b", "(.*)*x", "(a*)*(a*)*(a*)*b", "a?" * 30 + "a" * 30]
+)
 def test_what_makes_re_run_for_hours_takes_a_bounded_number_of_steps(
     source: str, monkeypatch: pytest.MonkeyPatch
 ):
@@ -53,16 +55,9 @@ def test_what_makes_re_run_for_hours_takes_a_bounded_number_of_steps(
         ("(?<!a)b", "not_possible"),
         ("a{5000}", "too_large"),
         ("((a{40}){40})", "too_large"),
-        ("(" * 400 + ")" * 400, None),
     ],
 )
-def test_what_it_cannot_do_is_refused_when_it_is_written(source: str, code: str | None):
-    if code is None:
-        try:
-            compile_pattern(source)
-        except PatternError as error:
-            assert error.code in ("unreadable", "too_large")
-        return
+def test_what_it_cannot_do_is_refused_when_it_is_written(source: str, code: str):
     with pytest.raises(PatternError) as caught:
         compile_pattern(source)
     assert caught.value.code == code

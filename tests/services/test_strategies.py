@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from crm.services.routing.strategies import AgentFacts, LeftOut, Snapshot, choose_agent, obstacle
@@ -182,6 +182,7 @@ any_agent = st.builds(
 )
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(
     strategy=st.sampled_from(
         ["round_robin", "least_busy", "skills", "priority", "last_agent", "manual"]

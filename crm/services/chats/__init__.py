@@ -16,6 +16,7 @@ from crm.services.chats.moves import (
     ChatIsOver,
     IllegalMove,
     OpenChatExists,
+    change_campaign,
     count_load,
     lock_agent,
     lock_chat,
@@ -23,7 +24,19 @@ from crm.services.chats.moves import (
     person,
     terms_of,
 )
+from crm.services.chats.offers import (
+    AT_DESK,
+    OfferIsOver,
+    ReceiverAway,
+    accept_offer,
+    decline_offer,
+    offer_chat,
+    return_offer,
+    withdraw_offer,
+)
+from crm.services.chats.pending import resume_chat, set_pending
 from crm.services.chats.verbs import (
+    abandon_chat,
     assign_chat,
     close_chat,
     find_open_chat,
@@ -38,6 +51,7 @@ from crm.services.chats.verbs import (
 )
 
 __all__ = [
+    "AT_DESK",
     "BOT",
     "CLIENT",
     "PHONE",
@@ -46,16 +60,23 @@ __all__ = [
     "AgentUnavailable",
     "ChatIsOver",
     "IllegalMove",
+    "OfferIsOver",
     "OpenChatExists",
+    "ReceiverAway",
+    "abandon_chat",
+    "accept_offer",
     "assign_chat",
+    "change_campaign",
     "close_chat",
     "count_load",
+    "decline_offer",
     "find_open_chat",
     "give_locked_chat",
     "lock_agent",
     "lock_chat",
     "mark_read",
     "move_chat",
+    "offer_chat",
     "open_chat",
     "person",
     "pick_chat",
@@ -63,5 +84,9 @@ __all__ = [
     "record_human_reply",
     "reopen_chat",
     "requeue_chat",
+    "resume_chat",
+    "return_offer",
+    "set_pending",
     "terms_of",
+    "withdraw_offer",
 ]

@@ -157,6 +157,15 @@ def move_chat(
     return chat
 
 
+def change_campaign(chat: Chat, campaign_id: int) -> None:
+    """Let a locked chat belong to another campaign; who saw it in the old one hears of it."""
+    if chat.campaign_id == campaign_id:
+        return
+    publish_chat(chat, was_waiting=is_waiting(chat))
+    chat.campaign_id = campaign_id
+    db.session.flush()
+
+
 def touch_chat(chat: Chat) -> None:
     """A change that a screen shows: an open thread with an older version fetches itself again."""
     chat.version = (chat.version or 0) + 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import func, select, text, update
@@ -26,6 +27,7 @@ from crm.models import (
     next_case_number,
 )
 from crm.services.chats.moves import (
+    SYSTEM,
     Actor,
     ChatIsOver,
     IllegalMove,
@@ -100,15 +102,21 @@ def queue_chat(
     actor: Actor,
     reason: str,
     ahead: bool = False,
+    keep_place: bool = False,
     data: dict[str, Any] | None = None,
 ) -> Chat:
     """Let it wait in a queue (None: in the campaign's open line), owned by nobody.
 
-    `ahead` puts it before those who wait for the first time. Rings nobody by itself: whoever queues
-    a chat routes it in the same breath, or rings `routing.route`.
+    `ahead` puts it before those who wait for the first time; `keep_place` moves a waiting chat to
+    another queue without starting its wait anew. Rings nobody by itself: whoever queues a chat
+    routes it in the same breath, or rings `routing.route`.
     """
     chat = lock_chat(chat.id)
     now = database_now()
+    spell: dict[str, Any] = {}
+    if not keep_place or chat.queued_at is None:
+        spell = {"queued_at": now, "overdue_at": None, "queue_told_at": None}
+    ahead = ahead or (keep_place and chat.queue_ahead)
     return move_chat(
         chat,
         ChatStatus.QUEUED,
@@ -118,8 +126,8 @@ def queue_chat(
         at=now,
         data=data,
         facts={
+            **spell,
             "queue_id": queue_id,
-            "queued_at": now,
             "queue_ahead": ahead,
             "assigned_agent_id": None,
             "assigned_at": None,
@@ -128,9 +136,13 @@ def queue_chat(
     )
 
 
-def requeue_chat(chat: Chat, *, actor: Actor, reason: str) -> Chat:
+def requeue_chat(
+    chat: Chat, *, actor: Actor, reason: str, data: dict[str, Any] | None = None
+) -> Chat:
     """Take a chat back from its agent: to the head of the queue it came from, and route it."""
-    chat = queue_chat(chat, queue_id=chat.queue_id, actor=actor, reason=reason, ahead=True)
+    chat = queue_chat(
+        chat, queue_id=chat.queue_id, actor=actor, reason=reason, ahead=True, data=data
+    )
     ring_on_commit("routing.route", chat.id)
     return chat
 
@@ -207,6 +219,7 @@ def record_human_reply(chat: Chat, user: User) -> Chat:
     if chat.status.is_final:
         raise ChatIsOver
     accepts = chat.status == ChatStatus.TRANSFERRED and chat.offered_agent_id == user.id
+    _end_lapses(user.id)
     settled = chat.status in (ChatStatus.ACTIVE, ChatStatus.PENDING, ChatStatus.TRANSFERRED)
     if settled and not accepts:
         return _end_wait(chat)
@@ -216,6 +229,8 @@ def record_human_reply(chat: Chat, user: User) -> Chat:
     # The moment is read under the locks: the events of two who race stand in the order of truth.
     now = database_now()
     facts: dict[str, Any] = {"owner": ChatOwner.HUMAN, "waiting_since": None}
+    if accepts:
+        facts |= accepted_facts(chat)
     if takes:
         facts |= {"assigned_agent_id": user.id, "assigned_at": now}
     if chat.first_response_at is None:
@@ -228,6 +243,22 @@ def record_human_reply(chat: Chat, user: User) -> Chat:
         reason="answered",
         at=now,
         facts=facts,
+    )
+
+
+def accepted_facts(chat: Chat) -> dict[str, Any]:
+    """What an accepted transfer leaves on the chat; only accepted ones count."""
+    return {
+        "transferred_from_agent_id": chat.assigned_agent_id,
+        "transfer_count": chat.transfer_count + 1,
+    }
+
+
+def _end_lapses(user_id: int) -> None:
+    """Who answers has not lapsed twice in a row. Usually there is nothing to write, nor to lock."""
+    db.session.execute(
+        update(User).where(User.id == user_id, User.lapses > 0).values(lapses=0),
+        execution_options={"synchronize_session": False},
     )
 
 
@@ -268,7 +299,16 @@ def mark_read(chat: Chat, user: User) -> int:
     return len(read)
 
 
-def close_chat(chat: Chat, *, actor: Actor, reason: str, notes: str | None = None) -> Chat:
+def close_chat(
+    chat: Chat,
+    *,
+    actor: Actor,
+    reason: str,
+    notes: str | None = None,
+    outcome: str | None = None,
+    outcome_value: Decimal | None = None,
+    data: dict[str, Any] | None = None,
+) -> Chat:
     """End the chat; its agent keeps it in their history, and has a place free again."""
     chat = lock_chat(chat.id)
     now = database_now()
@@ -279,20 +319,39 @@ def close_chat(chat: Chat, *, actor: Actor, reason: str, notes: str | None = Non
         actor=actor,
         reason=reason,
         at=now,
+        data=data,
         facts={
             "closed_at": now,
             "close_reason": reason,
             "close_notes": notes,
+            "outcome": outcome,
+            "outcome_value": outcome_value,
             "owner": None,
             "waiting_since": None,
         },
     )
 
 
+def abandon_chat(chat: Chat, *, reason: str) -> Chat:
+    """The wait is given up; a word of the customer's brings the old place back."""
+    chat = lock_chat(chat.id)
+    now = database_now()
+    return move_chat(
+        chat,
+        ChatStatus.ABANDONED,
+        kind="abandoned",
+        actor=SYSTEM,
+        reason=reason,
+        at=now,
+        facts={"closed_at": now, "close_reason": "abandoned", "owner": None, "waiting_since": None},
+    )
+
+
 def reopen_chat(chat: Chat, *, actor: Actor, reason: str, agent: User | None = None) -> Chat:
     """Open a closed chat again: to `agent`, or to the head of the queue it came from.
 
-    OpenChatExists if the client has opened another one on this number since.
+    An abandoned one has its old place in the line again. OpenChatExists if the client has opened
+    another one on this number since.
     """
     chat = lock_chat(chat.id)
     if chat.status.is_open:
@@ -306,8 +365,13 @@ def reopen_chat(chat: Chat, *, actor: Actor, reason: str, agent: User | None = N
     if agent is not None:
         facts = {"assigned_agent_id": agent.id, "assigned_at": now, "owner": ChatOwner.HUMAN}
     else:
-        facts = {"assigned_agent_id": None, "assigned_at": None, "queued_at": now}
-        facts |= {"queue_ahead": True, "owner": None}
+        facts = {"assigned_agent_id": None, "assigned_at": None, "owner": None}
+        if chat.status == ChatStatus.ABANDONED and chat.queued_at is not None:
+            # Its longest wait has had its consequences; they do not come twice.
+            facts |= {"queue_ahead": False}
+        else:
+            facts |= {"queue_ahead": True, "queued_at": now, "overdue_at": None}
+        facts["queue_told_at"] = None
         ring_on_commit("routing.route", chat.id)
     move_chat(
         chat,

@@ -18,7 +18,9 @@ from sqlalchemy import text
 
 from crm.db import db
 from crm.lib.clock import utcnow
+from crm.models import Chat
 from crm.providers.base import InboundMessage
+from crm.services import chats
 from crm.services.messages.courtesies import is_courtesy
 from crm.services.messages.ledger import Post
 from crm.services.messages.senders import Person
@@ -58,6 +60,8 @@ class Thread:
     owner: str | None = None
     closed_at: datetime | None = None
     close_reason: str | None = None
+    # Over, but young enough for a word of the customer's to open it again.
+    reopens: bool = False
 
     @property
     def is_open(self) -> bool:
@@ -104,7 +108,16 @@ LOCK_OPEN = text(f"""
 """)  # noqa: S608 - COLUMNS is ours
 
 LAST = text(f"""
-    SELECT {COLUMNS} FROM unnest(CAST(:clients AS int[]), CAST(:numbers AS int[])) AS w(c, n)
+    SELECT {COLUMNS}, EXISTS (
+        SELECT FROM campaigns c
+        WHERE c.id = last.campaign_id AND c.status IN ('active', 'paused')
+          AND c.deleted_at IS NULL
+          AND COALESCE(last.close_reason, '') NOT IN ('{KEPT}', '{HISTORIC}')
+          AND last.closed_at > now() - CASE last.status
+              WHEN 'abandoned' THEN interval '24 hours'
+              ELSE make_interval(secs => COALESCE(c.reopen_window_seconds, 0)) END
+    ) AS reopens
+    FROM unnest(CAST(:clients AS int[]), CAST(:numbers AS int[])) AS w(c, n)
     CROSS JOIN LATERAL (
         SELECT {COLUMNS} FROM chats
         WHERE client_id = w.c AND whatsapp_number_id = w.n AND deleted_at IS NULL
@@ -184,6 +197,10 @@ def place(entries: list[Entry], threads: dict[Key, Thread]) -> None:
         missing = [key for key in missing if key not in threads]
     if missing:
         last = _last(missing)
+        for key in missing:
+            if key in last and last[key].reopens and _wants_in(groups[key], last[key]):
+                threads[key] = _reopen(last[key])
+        missing = [key for key in missing if key not in threads]
         rows = [row for key in missing if (row := _choose(groups[key], last.get(key)))]
         threads |= _wake([row for row in rows if "chat_id" in row])
         threads |= _open([row for row in rows if "chat_id" not in row])
@@ -224,6 +241,22 @@ def _choose(group: list[Entry], last: Thread | None) -> Row | None:
     if opens and last and last.close_reason == KEPT and last.campaign_id == number.campaign_id:
         row["chat_id"] = last.id
     return row
+
+
+def _wants_in(group: list[Entry], last: Thread) -> bool:
+    """Whether one of these messages is a word that opens a chat."""
+    return any(_speaks(entry) and not _is_late_courtesy(entry.message, last) for entry in group)
+
+
+def _reopen(last: Thread) -> Thread:
+    """The customer came back soon enough: the same chat goes on, and routing is rung for it."""
+    chat = chats.reopen_chat(
+        db.session.get_one(Chat, last.id), actor=chats.CLIENT, reason="customer_wrote"
+    )
+    db.session.flush()
+    last.status, last.assigned_agent_id, last.closed_at = str(chat.status), None, None
+    last.reopens = False
+    return last
 
 
 def _is_late_courtesy(message: InboundMessage, last: Thread | None) -> bool:

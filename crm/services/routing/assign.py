@@ -10,37 +10,42 @@ Chats are taken with SKIP LOCKED, so that whoever holds the agents never waits f
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Select, case, func, select, text
+from sqlalchemy import func, select, text
 from sqlalchemy.dialects.postgresql import distinct_on
 
-from crm.db import db
+from crm.db import database_now, db
 from crm.models import (
     Campaign,
     Chat,
     ChatEvent,
-    ChatPriority,
     ChatStatus,
     Queue,
     RoutingStrategy,
 )
-from crm.services.chats import SYSTEM, give_locked_chat, queue_chat
-from crm.services.routing import rules
+from crm.services import hours
+from crm.services.chats import SYSTEM, give_locked_chat
+from crm.services.routing import arrive
 from crm.services.routing.floor import (
     Floor,
     campaigns_of,
     campaigns_sharing_agents,
     read_floor,
+    why_closed,
 )
-from crm.services.routing.strategies import Choice, Snapshot, choose_agent
+from crm.services.routing.line import in_order_of_the_line
+from crm.services.routing.strategies import RECEIPT_NAMES, Choice, Snapshot, choose_agent
+from crm.services.routing.texts import lock_client, say_place
 
 # Assignments in one transaction: enough to share the price of the snapshot, few enough that a
 # status switch, which waits for the agents' rows, does not feel it.
 BATCH = 50
+# What a ring may find: a chat that comes in, that the customer brings back, or that waits.
+ROUTABLE = (ChatStatus.NEW, ChatStatus.PENDING, ChatStatus.QUEUED)
 
 
 @dataclass(slots=True)
@@ -53,27 +58,41 @@ class Drained:
 
 
 def route_chat(chat_id: int) -> Drained:
-    """Give a new chat its queue, and then serve the line that it stands in, in the line's order.
+    """Send a chat on its way, and then serve the line that it stands in, in the line's order.
 
-    The chat itself is assigned if it is its turn; else its last event says why it waits. Does
-    nothing for a chat that is neither new nor queued: a doubled or late ring is harmless.
+    The chat itself is assigned if it is its turn; else its last event says why it waits, and the
+    customer is told their place. Does nothing for a chat that has moved on: a doubled or late ring
+    is harmless.
     """
     chat = _lock_routable(chat_id)
     if chat is None:
         return Drained()
-    if chat.status == ChatStatus.NEW:
-        decision = rules.decide(chat)
-        queue_chat(
-            chat,
-            queue_id=decision.queue_id,
-            actor=SYSTEM,
-            reason="routed",
-            data={"rule": decision.receipt()},
-        )
-        db.session.flush()
-    drained = drain_campaign(chat.campaign_id)
-    if chat.status == ChatStatus.QUEUED:
+    before = chat.status
+    wanted = arrive.receive(chat)
+    drained = serve_after(chat, wanted)
+    # A ring that found the chat waiting says nothing new about it.
+    if chat.status == ChatStatus.QUEUED and before != ChatStatus.QUEUED:
         _note_why_it_waits(chat)
+    return drained
+
+
+def serve_after(chat: Chat, wanted: int | None = None) -> Drained:
+    """A chat has just gone its way: serve the line if it joined one.
+
+    `wanted` is the agent whom a rule names: they get it if they are a candidate, in the chat's turn
+    and not before; in a campaign that assigns by hand too, for the rule has chosen.
+    """
+    db.session.flush()
+    if chat.status != ChatStatus.QUEUED:
+        return Drained()
+    wishes = {chat.id: wanted} if wanted is not None else {}
+    drained = _drain({chat.campaign_id}, limit=BATCH, wishes=wishes)
+    if wishes and chat.status == ChatStatus.QUEUED:
+        _give_by_rule(chat, wishes, drained)
+    if chat.status == ChatStatus.QUEUED:
+        campaign = db.session.get_one(Campaign, chat.campaign_id)
+        if why_closed(campaign, database_now()) in (None, "manual"):
+            say_place(chat, campaign, at=database_now())
     return drained
 
 
@@ -88,13 +107,19 @@ def drain_agent(user_id: int, *, limit: int = BATCH) -> Drained:
     return _drain(campaign_ids, limit=limit) if campaign_ids else Drained()
 
 
-def explain_chat(chat: Chat) -> dict[str, Any]:
-    """Who would get this chat now, or why nobody: a receipt, made without touching anything."""
+def explain_chat(chat: Chat, *, everybody: bool = False) -> dict[str, Any]:
+    """Who would get this chat now, or why nobody: a receipt, made without touching anything.
+
+    `everybody`: all names instead of ten of each kind.
+    """
     floor = read_floor({chat.campaign_id}, lock=False)
-    return _choose(floor, chat, _read_waits([chat]), _read_previous_agents(floor, [chat])).receipt()
+    choice = _choose(floor, chat, _read_waits([chat]), _read_previous_agents(floor, [chat]))
+    return choice.receipt(names=None if everybody else RECEIPT_NAMES)
 
 
-def _drain(campaign_ids: Collection[int], *, limit: int) -> Drained:
+def _drain(
+    campaign_ids: Collection[int], *, limit: int, wishes: Mapping[int, int] | None = None
+) -> Drained:
     drained = Drained()
     if not _anybody_waits(campaign_ids):
         return drained
@@ -107,7 +132,7 @@ def _drain(campaign_ids: Collection[int], *, limit: int) -> Drained:
             drained.held = _anybody_waits(serving, besides=tried)
             break
         tried.update(chat.id for chat in chats)
-        _give_away(chats, floor, drained, turns)
+        _give_away(chats, floor, drained, turns, wishes or {})
     else:
         drained.more = len(drained.assigned) >= limit
     _remember_turns(turns)
@@ -119,12 +144,13 @@ def _give_away(
     floor: Floor,
     drained: Drained,
     turns: dict[tuple[int, int], datetime],
+    wishes: Mapping[int, int],
 ) -> None:
     """One agent for each of these chats, in the given order, as far as there is room."""
     waits = _read_waits(chats)
     previous = _read_previous_agents(floor, chats)
     for chat in chats:
-        choice = _choose(floor, chat, waits, previous)
+        choice = _choose(floor, chat, waits, previous, wishes)
         if choice.agent is None:
             continue
         # Turns of one pass lie a microsecond apart, so that the rotation has an order.
@@ -142,33 +168,62 @@ def _give_away(
         drained.assigned.append((chat.id, choice.agent.user_id))
 
 
-def _choose(floor: Floor, chat: Chat, waits: dict[int, int], previous: dict[int, int]) -> Choice:
+def _give_by_rule(chat: Chat, wishes: Mapping[int, int], drained: Drained) -> None:
+    """In a campaign that assigns by hand: the rule's agent, if they are a candidate now."""
+    floor = read_floor({chat.campaign_id}, lock=True)
+    if floor.lines[chat.campaign_id].closed == "manual":
+        _give_away([chat], floor, drained, {}, wishes)
+
+
+def _choose(
+    floor: Floor,
+    chat: Chat,
+    waits: Mapping[int, int],
+    previous: Mapping[int, int],
+    wishes: Mapping[int, int] | None = None,
+) -> Choice:
     line = floor.lines[chat.campaign_id]
+    campaign = line.campaign
+    skills = frozenset(chat.required_skills or ())
+    waited = 0.0
+    if skills and chat.queued_at:
+        waited = hours.business_seconds(
+            campaign.business_hours, campaign.timezone, chat.queued_at, floor.now
+        )
     snapshot = Snapshot(
-        strategy=line.campaign.routing_strategy.value,
+        strategy=campaign.routing_strategy.value,
         agents=floor.agents_of(chat.campaign_id),
-        required_skills=frozenset(chat.required_skills or ()),
-        waited_half=_waited(chat, floor.now) * 2 >= waits.get(chat.id, 0),
+        required_skills=skills,
+        waited_half=waited * 2 >= waits.get(chat.id, 0),
         previous_agent_id=previous.get(chat.client_id),
+        wanted_agent_id=(wishes or {}).get(chat.id),
+        lapsed_ids=_lapsed(chat, floor) if chat.lapses else frozenset(),
     )
     choice = choose_agent(snapshot)
-    if line.closed is None:
+    if line.closed is None or (line.closed == "manual" and choice.reason == "rule_agent"):
         return choice
     return Choice(snapshot.strategy, line.closed, left_out=choice.left_out)
 
 
-def _waited(chat: Chat, now: datetime) -> float:
-    return (now - chat.queued_at).total_seconds() if chat.queued_at else 0.0
+def _lapsed(chat: Chat, floor: Floor) -> frozenset[int]:
+    """From whom it was taken back unanswered a short while ago."""
+    since = floor.now - timedelta(minutes=floor.lapse_minutes)
+    return frozenset(
+        int(user_id)
+        for user_id, at in (chat.lapses or {}).items()
+        if datetime.fromisoformat(at) > since
+    )
 
 
 def _lock_routable(chat_id: int) -> Chat | None:
+    """The client, then the chat: on its way the customer may be told something."""
+    client_id = db.session.scalar(select(Chat.client_id).where(Chat.id == chat_id))
+    if client_id is None:
+        return None
+    lock_client(client_id)
     return db.session.scalar(
         select(Chat)
-        .where(
-            Chat.id == chat_id,
-            Chat.status.in_((ChatStatus.NEW, ChatStatus.QUEUED)),
-            Chat.deleted_at.is_(None),
-        )
+        .where(Chat.id == chat_id, Chat.status.in_(ROUTABLE), Chat.deleted_at.is_(None))
         .with_for_update(key_share=True, of=Chat)
         .execution_options(populate_existing=True)
     )
@@ -192,7 +247,7 @@ def _lock_waiting(
     campaign_ids: Collection[int], tried: Collection[int], *, limit: int
 ) -> list[Chat]:
     """The head of the line over these campaigns, locked; what others hold is passed over."""
-    line = _in_order_of_the_line(
+    line = in_order_of_the_line(
         select(Chat).where(
             Chat.campaign_id.in_(campaign_ids),
             Chat.status == ChatStatus.QUEUED,
@@ -205,25 +260,6 @@ def _lock_waiting(
             line.limit(limit)
             .with_for_update(key_share=True, of=Chat, skip_locked=True)
             .execution_options(populate_existing=True)
-        )
-    )
-
-
-def _in_order_of_the_line(query: Select[Any]) -> Select[Any]:
-    """Campaign priority, queue priority, chat priority, taken back before new, then by arrival."""
-    rank = case(
-        {priority: priority.rank for priority in ChatPriority}, value=Chat.priority, else_=0
-    )
-    return (
-        query.join(Campaign, Campaign.id == Chat.campaign_id)
-        .outerjoin(Queue, Queue.id == Chat.queue_id)
-        .order_by(
-            Campaign.priority.desc(),
-            func.coalesce(Queue.priority, 0).desc(),
-            rank.desc(),
-            Chat.queue_ahead.desc(),
-            Chat.queued_at,
-            Chat.id,
         )
     )
 

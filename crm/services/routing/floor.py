@@ -28,6 +28,7 @@ from crm.models import (
 from crm.services import hours
 from crm.services.agents import holds
 from crm.services.routing.strategies import AgentFacts, obstacle
+from crm.services.settings import read_setting
 
 MAY_ANSWER = "chats.reply"
 
@@ -48,9 +49,15 @@ class Floor:
     """A snapshot that its one reader keeps true while it gives chats away."""
 
     def __init__(
-        self, now: datetime, lines: dict[int, Line], agents: dict[int, dict[int, AgentFacts]]
+        self,
+        now: datetime,
+        lines: dict[int, Line],
+        agents: dict[int, dict[int, AgentFacts]],
+        *,
+        lapse_minutes: int,
     ) -> None:
         self.now = now
+        self.lapse_minutes = lapse_minutes
         self.lines = lines
         self._agents = agents
 
@@ -129,7 +136,8 @@ def read_floor(campaign_ids: Collection[int], *, lock: bool) -> Floor:
         agents.setdefault(row.campaign_id, {})[row.id] = _facts(row, places)
     # The moment comes last: what we counted happened before it, so the log tells one story.
     now = database_now()
-    return Floor(now, _read_lines(campaign_ids, now), agents)
+    minutes = read_setting("routing.lapse_minutes")
+    return Floor(now, _read_lines(campaign_ids, now), agents, lapse_minutes=minutes)
 
 
 def _read_lines(campaign_ids: Collection[int], now: datetime) -> dict[int, Line]:
@@ -138,10 +146,11 @@ def _read_lines(campaign_ids: Collection[int], now: datetime) -> dict[int, Line]
         .where(Campaign.id.in_(campaign_ids))
         .execution_options(populate_existing=True)
     )
-    return {campaign.id: Line(campaign, _closed(campaign, now)) for campaign in campaigns}
+    return {campaign.id: Line(campaign, why_closed(campaign, now)) for campaign in campaigns}
 
 
-def _closed(campaign: Campaign, now: datetime) -> str | None:
+def why_closed(campaign: Campaign, now: datetime) -> str | None:
+    """Why this campaign assigns nothing by itself at this moment; None if it does."""
     if campaign.deleted_at is not None:
         return "campaign_ended"
     if campaign.status != CampaignStatus.ACTIVE:

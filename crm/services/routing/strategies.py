@@ -64,7 +64,8 @@ class Snapshot:
     """All that a choice depends on.
 
     `waited_half`: the chat has waited half of its queue's longest wait, so a partial match of
-    skills is better than none.
+    skills is better than none. `wanted_agent_id`: a rule names this person, who gets it if they are
+    a candidate. `lapsed_ids`: it was just taken back from these, unanswered.
     """
 
     strategy: str
@@ -72,6 +73,8 @@ class Snapshot:
     required_skills: frozenset[str] = frozenset()
     waited_half: bool = False
     previous_agent_id: int | None = None
+    wanted_agent_id: int | None = None
+    lapsed_ids: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,17 +94,19 @@ class Choice:
     candidate_count: int = 0
     left_out: tuple[LeftOut, ...] = ()
 
-    def receipt(self) -> dict[str, Any]:
-        """The decision as plain JSON for `chat_events.data`; codes only, words are the screen's."""
+    def receipt(self, *, names: int | None = RECEIPT_NAMES) -> dict[str, Any]:
+        """The decision as plain JSON for `chat_events.data`; codes only, words are the screen's.
+
+        `names`: how many of each kind; None for all who were ranked and all who were left out.
+        """
         return {
             "strategy": self.strategy,
             "why": self.reason,
             "chosen": self.agent.user_id if self.agent else None,
             "candidate_count": self.candidate_count,
-            "candidates": [_agent_line(agent) for agent in self.candidates[:RECEIPT_NAMES]],
+            "candidates": [_agent_line(agent) for agent in self.candidates[:names]],
             "left_out": [
-                {**_agent_line(out.agent), "why": out.reason}
-                for out in self.left_out[:RECEIPT_NAMES]
+                {**_agent_line(out.agent), "why": out.reason} for out in self.left_out[:names]
             ],
             "left_out_counts": dict(Counter(out.reason for out in self.left_out)),
         }
@@ -114,18 +119,38 @@ def choose_agent(snapshot: Snapshot) -> Choice:
     """
     candidates: list[AgentFacts] = []
     left_out: list[LeftOut] = []
+    lapsed = _lapsed_for_now(snapshot)
     for agent in snapshot.agents:
         reason = obstacle(agent)
+        if reason is None and agent.user_id in lapsed:
+            reason = "lapsed"
         if reason is None:
             candidates.append(agent)
         else:
             left_out.append(LeftOut(agent, reason))
+    if any(agent.user_id == snapshot.wanted_agent_id for agent in candidates):
+        return _wanted(snapshot, candidates, left_out)
     if snapshot.strategy == "manual":
         return Choice("manual", "manual", left_out=tuple(left_out))
     if not candidates:
         return Choice(snapshot.strategy, "nobody_free", left_out=tuple(left_out))
     choose = STRATEGIES.get(snapshot.strategy, _round_robin)
     return choose(snapshot, candidates, left_out)
+
+
+def _lapsed_for_now(snapshot: Snapshot) -> frozenset[int]:
+    """Who does not get the chat back. Whoever is alone at work does: better late than nobody.
+
+    A colleague who is only full will have room again; one who is away counts for nothing.
+    """
+    if not snapshot.lapsed_ids:
+        return frozenset()
+    at_work = {
+        agent.user_id
+        for agent in snapshot.agents
+        if obstacle(agent) in (None, "full", "campaign_full")
+    }
+    return snapshot.lapsed_ids if at_work - snapshot.lapsed_ids else frozenset()
 
 
 def obstacle(agent: AgentFacts) -> str | None:
@@ -148,6 +173,18 @@ def obstacle(agent: AgentFacts) -> str | None:
     if agent.campaign_limit is not None and agent.campaign_load >= agent.campaign_limit:
         return "campaign_full"
     return None
+
+
+def _wanted(snapshot: Snapshot, candidates: list[AgentFacts], left_out: list[LeftOut]) -> Choice:
+    """The one whom a rule names; the others stand behind in the usual order of turns."""
+    wanted = snapshot.wanted_agent_id
+    return _best(
+        snapshot,
+        "rule_agent",
+        candidates,
+        left_out,
+        lambda agent: (agent.user_id != wanted, *agent.turn),
+    )
 
 
 def _round_robin(
