@@ -35,6 +35,8 @@ class AlarmKind(StrEnum):
     DELIVERY_STUCK = "delivery_stuck"
     DAILY_LIMIT_NEAR = "daily_limit_near"
     DAILY_LIMIT_REACHED = "daily_limit_reached"
+    QUEUE_OVERDUE = "queue_overdue"
+    AGENT_UNANSWERING = "agent_unanswering"
 
 
 class Alarm(Model):

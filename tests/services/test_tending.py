@@ -12,6 +12,8 @@ from crm.db import atomic, db
 from crm.lib.clock import utcnow
 from crm.models import (
     AgentStatus,
+    Alarm,
+    AlarmKind,
     Chat,
     ChatEvent,
     ChatOwner,
@@ -171,6 +173,8 @@ def test_two_lapses_in_a_row_pause_the_agent(desk: Desk):
     tend(add_unanswered(desk, agent, 310))
     agent = db.session.get_one(User, agent.id)
     assert (agent.agent_status, agent.agent_status_reason) == (AgentStatus.PAUSED, "no_answer")
+    alarm = db.session.scalars(select(Alarm)).one()
+    assert (alarm.kind, alarm.campaign_id) == (AlarmKind.AGENT_UNANSWERING, desk.campaign.id)
 
 
 def test_an_answer_between_two_lapses_ends_the_row(desk: Desk):
@@ -289,6 +293,7 @@ def test_the_longest_wait_has_its_consequences_once(desk: Desk):
     assert words.all() == ["Seguimos con usted."]
     kinds = db.session.scalars(select(ChatEvent.kind).where(ChatEvent.chat_id == chat.id))
     assert kinds.all() == ["overdue"]
+    assert db.session.scalars(select(Alarm.kind)).all() == [AlarmKind.QUEUE_OVERDUE]
 
 
 def test_the_longest_wait_leads_to_the_overflow_queue_with_the_old_place(desk: Desk):

@@ -167,6 +167,22 @@ WORDS: dict[AlarmKind, AlarmWords] = {
         Severity.WARNING,
         NUMBER,
     ),
+    AlarmKind.QUEUE_OVERDUE: AlarmWords(
+        "Customers of %(campaign)s wait too long",
+        "A chat has waited longer than its queue allows: %(case)s, in %(queue)s.",
+        "Look at who is available, or take chats from the queue by hand.",
+        Severity.WARNING,
+        Place("inbox.chat", {"chat_id": "chat_id"}),
+        lasts=False,
+    ),
+    AlarmKind.AGENT_UNANSWERING: AlarmWords(
+        "%(agent)s does not answer",
+        "Two chats in a row were taken back unanswered; they are paused until they come back.",
+        "Ask whether they are at their desk.",
+        Severity.WARNING,
+        Place("inbox.page"),
+        lasts=False,
+    ),
 }
 # For a kind of a newer release.
 UNKNOWN = AlarmWords(

@@ -15,6 +15,7 @@ from crm.db import database_now, db
 from crm.models import (
     AgentState,
     AgentStatus,
+    AlarmKind,
     BotSession,
     Campaign,
     Chat,
@@ -25,7 +26,7 @@ from crm.models import (
     Queue,
     User,
 )
-from crm.services import agents, hours
+from crm.services import agents, alarms, hours
 from crm.services.chats import (
     SYSTEM,
     abandon_chat,
@@ -106,6 +107,12 @@ def _tend_assigned(chat: Chat, campaign: Campaign, at: datetime) -> bool:
     limit = read_settings("routing.lapses_to_pause")["routing.lapses_to_pause"]
     if limit and agent.lapses >= limit and agent.agent_status != AgentStatus.OFFLINE:
         agents.pause_unanswering(agent, chat)
+        alarms.raise_alarm(
+            AlarmKind.AGENT_UNANSWERING,
+            subject=str(agent.id),
+            campaign_id=chat.campaign_id,
+            facts={"agent": agent.full_name},
+        )
     return True
 
 
@@ -173,6 +180,7 @@ def _draw_consequences(chat: Chat, campaign: Campaign, queue: Queue | None, at: 
     """The longest wait has passed, once in a spell: abandoned where the campaign says so; else the
     wait message, a step of priority, the overflow queue. It stays queued."""
     chat.overdue_at = at
+    raise_overdue(chat, campaign, queue)
     if campaign.abandon_enabled:
         say(chat, campaign.abandon_message)
         create_call_back(chat, campaign, find_caller(chat), at=at, title="Llamar de vuelta")
@@ -197,6 +205,22 @@ def _draw_consequences(chat: Chat, campaign: Campaign, queue: Queue | None, at: 
     note_event(chat, chat.status, kind="overdue", actor=SYSTEM, reason="max_wait", at=at, data=data)
     touch_chat(chat)
     publish_chat(chat)
+
+
+def raise_overdue(chat: Chat, campaign: Campaign, queue: Queue | None) -> None:
+    """Tell who looks after the campaign; one alarm for each queue, until somebody has seen it."""
+    facts = {
+        "campaign": campaign.name,
+        "queue": queue.name if queue else campaign.name,
+        "case": chat.case_number,
+        "chat_id": chat.id,
+    }
+    alarms.raise_alarm(
+        AlarmKind.QUEUE_OVERDUE,
+        subject=f"{campaign.id}:{queue.id if queue else ''}",
+        campaign_id=campaign.id,
+        facts=facts,
+    )
 
 
 def _overflow_of(queue: Queue | None) -> Queue | None:
