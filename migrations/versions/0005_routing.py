@@ -4,8 +4,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects.postgresql import JSONB
 
-revision = "0004_routing"
-down_revision = "0003_people"
+revision = "0005_routing"
+down_revision = "0004_alarms"
 branch_labels = None
 depends_on = None
 
