@@ -4,8 +4,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects.postgresql import JSONB
 
-revision = "0005_routing"
-down_revision = "0004_alarms"
+revision = "0006_routing"
+down_revision = "0005_inbound_kinds"
 branch_labels = None
 depends_on = None
 
