@@ -67,6 +67,7 @@ class Config:
     provider_seconds: float = 20
     access_check_seconds: float = 5
     absent_seconds: float = 120
+    ledger_days: int = 30
     database_pool_size: int = 10
     testing: bool = False
 
@@ -100,6 +101,7 @@ class Config:
             provider_seconds=seconds(env, "CRM_PROVIDER_SECONDS", 20),
             access_check_seconds=seconds(env, "CRM_ACCESS_CHECK_SECONDS", 5),
             absent_seconds=seconds(env, "CRM_ABSENT_SECONDS", 120),
+            ledger_days=integer(env, "CRM_LEDGER_DAYS", 30, low=30, high=3650),
             database_pool_size=integer(env, "CRM_DATABASE_POOL_SIZE", 10, low=1, high=200),
             testing=boolean(env, "CRM_TESTING", False),
         )

@@ -47,6 +47,11 @@ JOBS = {
     "audit.seal": JobSpec("slow", 120),
     "alarms.announce": JobSpec("slow", 60),
     "clients.merge": JobSpec("slow", 60),
+    "ledger.watch": JobSpec("slow", 60),
+    "ledger.count": JobSpec("slow", 120),
+    "ledger.replay": JobSpec("slow", 90),
+    "ledger.serve": JobSpec("slow", 90),
+    "ledger.purge": JobSpec("slow", 300),
 }
 
 

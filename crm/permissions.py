@@ -100,7 +100,7 @@ ACTIONS: dict[str, tuple[str, ...]] = {
     "roles": ("read", "create", "update", "delete"),
     "sessions": ("read", "revoke"),
     "audit": ("read", "export"),
-    "webhooks": ("read", "replay"),
+    "webhooks": ("read", "read_body", "replay"),
     "alarms": ("read", "acknowledge"),
     "backups": ("read", "create", "restore", "download"),
     "settings": ("read", "update"),

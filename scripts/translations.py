@@ -36,7 +36,7 @@ KEYWORDS = {
 # Tables whose strings people read, by the name that they are assigned to.
 WORD_TABLES = {"OURS"}
 WORD_ATTRIBUTES = {"message", "error_message"}
-WORD_CALLS = {"Meaning", "AlarmWords"}
+WORD_CALLS = {"Meaning", "AlarmWords", "ReasonWords"}
 HEADERS_OF_NOBODY = tuple(
     f'"{name}:'
     for name in (

@@ -74,6 +74,7 @@ def moment(at: datetime, style: str, css_class: str = "") -> Markup:
     )
 
 
+@blueprint.app_template_filter("written")
 def written(at: datetime, style: str) -> str:
     """The moment in words, in the zone of the request."""
     if style == "clock":

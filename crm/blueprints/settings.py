@@ -68,6 +68,8 @@ GROUPS: tuple[tuple[Any, tuple[Area, ...]], ...] = (
         (
             Area("alarms.index", "alarms.read", "bell", _l("Alarms"),
                  _l("What needs somebody, since when, and where it is mended")),
+            Area("ledger.index", "webhooks.read", "ledger", _l("Ledger"),
+                 _l("Everything that the providers delivered, and what became of it")),
         ),
     ),
 )  # fmt: skip

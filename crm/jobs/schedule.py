@@ -20,6 +20,7 @@ from sqlalchemy.dialects.postgresql import insert
 from crm.db import atomic, db
 from crm.models import ScheduledRun
 from crm.services import agents, alarms, emails, routing
+from crm.services.ledger import replays, watching
 from crm.services.messages.delivery import find_due_numbers
 
 
@@ -92,9 +93,14 @@ SWEEPS: tuple[Sweep, ...] = (
     Sweep("routing.tend", routing.find_chats_to_tend),
     Sweep("emails.send", emails.find_due_emails),
     Sweep("alarms.announce", alarms.find_unannounced),
+    Sweep("ledger.watch", watching.has_news),
+    Sweep("ledger.replay", replays.find_open_replays),
+    Sweep("ledger.serve", replays.find_served_numbers),
 )
 
 PERIODIC: tuple[Periodic, ...] = (
     Periodic("housekeeping.purge", every=3600),
     Periodic("audit.seal", every=60),
+    Periodic("ledger.count", every=60),
+    Periodic("ledger.purge", every=3600),
 )

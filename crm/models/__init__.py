@@ -82,7 +82,13 @@ from crm.models.users import (
     UserSession,
     UserStatus,
 )
-from crm.models.webhooks import ProviderNews, WebhookEvent, WebhookStatus
+from crm.models.webhooks import (
+    ProviderNews,
+    WebhookEvent,
+    WebhookHour,
+    WebhookReplay,
+    WebhookStatus,
+)
 
 __all__ = [
     "CHAT_MOVES",
@@ -176,6 +182,8 @@ __all__ = [
     "UserSession",
     "UserStatus",
     "WebhookEvent",
+    "WebhookHour",
+    "WebhookReplay",
     "WebhookStatus",
     "WhatsappNumber",
     "next_case_number",

@@ -24,6 +24,7 @@ class AlarmKind(StrEnum):
     WEBHOOK_FAILED = "webhook_failed"
     WEBHOOK_UNKNOWN = "webhook_unknown"
     NUMBER_WAITING = "number_waiting"
+    NUMBER_UNKNOWN = "number_unknown"
     NUMBER_SILENT = "number_silent"
     TEMPLATE_REJECTED = "template_rejected"
     TEMPLATE_PAUSED = "template_paused"

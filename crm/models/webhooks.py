@@ -1,4 +1,4 @@
-"""The ledger of everything that providers posted to us, and how new our news of them is."""
+"""The ledger of everything that providers posted to us, counted, and how new our news are."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, String, text
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from crm.db import Model, Timestamp
 from crm.models.columns import NOW, JsonB, choice, one_of
-from crm.models.numbers import Provider
+from crm.models.numbers import Provider, WhatsappNumber
 
 
 class WebhookStatus(StrEnum):
@@ -46,6 +46,8 @@ class WebhookEvent(Model):
             "id",
             postgresql_where=text("status <> 'processed'"),
         ),
+        Index("idx_webhook_events_whatsapp_number_id", "whatsapp_number_id", "received_at"),
+        Index("idx_webhook_events_unknown", "id", postgresql_where=text("unknown_count > 0")),
     )
 
     id: Mapped[int] = mapped_column(BigInteger, primary_key=True)
@@ -63,6 +65,61 @@ class WebhookEvent(Model):
     unknown_count: Mapped[int] = mapped_column(server_default=text("0"))
     received_at: Mapped[datetime] = mapped_column(Timestamp, server_default=NOW)
     processed_at: Mapped[datetime | None] = mapped_column(Timestamp)
+    # Somebody has looked and there is nothing to be done: it alarms no more.
+    set_aside_at: Mapped[datetime | None] = mapped_column(Timestamp)
+    set_aside_by: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
+
+    number: Mapped[WhatsappNumber | None] = relationship()
+
+
+class WebhookHour(Model):
+    """What stands in the ledger of one hour and number, counted from it; may be counted anew."""
+
+    __tablename__ = "webhook_hours"
+    __table_args__ = (
+        Index(
+            "uq_webhook_hours_hour_number",
+            "hour",
+            "whatsapp_number_id",
+            unique=True,
+            postgresql_nulls_not_distinct=True,
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    hour: Mapped[datetime] = mapped_column(Timestamp)
+    whatsapp_number_id: Mapped[int | None] = mapped_column(
+        ForeignKey("whatsapp_numbers.id", ondelete="CASCADE")
+    )
+    processed: Mapped[int] = mapped_column(server_default=text("0"))
+    # Failed or partly.
+    trouble: Mapped[int] = mapped_column(server_default=text("0"))
+    # Waiting for a campaign, or not looked at yet.
+    waiting: Mapped[int] = mapped_column(server_default=text("0"))
+    # Of all of these: with kinds that nobody here knows.
+    unknown: Mapped[int] = mapped_column(server_default=text("0"))
+
+
+class WebhookReplay(Model):
+    """Many bodies to be processed again, and how far that is. `last_id` is where it goes on."""
+
+    __tablename__ = "webhook_replays"
+    __table_args__ = (
+        Index("idx_webhook_replays_open", "id", postgresql_where=text("finished_at IS NULL")),
+    )
+
+    id: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    # What the list showed: {"ids": [...]} or its filters; `until_id` is its newest row.
+    chosen: Mapped[dict[str, Any]] = mapped_column(JsonB)
+    until_id: Mapped[int] = mapped_column(BigInteger)
+    last_id: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
+    total: Mapped[int] = mapped_column(server_default=text("0"))
+    done: Mapped[int] = mapped_column(server_default=text("0"))
+    processed: Mapped[int] = mapped_column(server_default=text("0"))
+    created_by: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
+    created_at: Mapped[datetime] = mapped_column(Timestamp, server_default=NOW)
+    finished_at: Mapped[datetime | None] = mapped_column(Timestamp)
+    cancelled: Mapped[bool] = mapped_column(server_default=text("false"))
 
 
 class ProviderNews(Model):

@@ -22,6 +22,8 @@ from crm.models import (
     Template,
     User,
     UserSession,
+    WebhookEvent,
+    WebhookReplay,
 )
 from tests import factories
 
@@ -56,6 +58,8 @@ SEES: dict[str, dict[str, set[str]]] = {
     "tag_id": EVERYBODYS,
     "role_id": EVERYBODYS,
     "audit_id": EVERYBODYS,
+    "delivery_id": EVERYBODYS,
+    "replay_id": EVERYBODYS,
     "user_id": {OWN: ALL, NEAR: ALL, FOREIGN: ALL},
     "session_id": {OWN: ALL, COLLEAGUES: BOSS},
 }
@@ -186,4 +190,6 @@ def singles() -> dict[str, int]:
         "tag_id": factories.save(Tag(name="vip", label="VIP")).id,
         "role_id": role.id,
         "audit_id": factories.save(AuditLog(action="users.update", entity_type="users")).id,
+        "delivery_id": factories.save(WebhookEvent(provider="meta", body=b"{}")).id,
+        "replay_id": factories.save(WebhookReplay(chosen={"ids": []}, until_id=0)).id,
     }

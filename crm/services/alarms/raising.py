@@ -39,7 +39,9 @@ RAISE = text("""
     ON CONFLICT (kind, subject) WHERE ended_at IS NULL DO UPDATE
     SET last_seen_at = clock_timestamp(), count = alarms.count + 1, facts = excluded.facts,
         whatsapp_number_id = COALESCE(excluded.whatsapp_number_id, alarms.whatsapp_number_id),
-        campaign_id = COALESCE(excluded.campaign_id, alarms.campaign_id)
+        campaign_id = COALESCE(excluded.campaign_id, alarms.campaign_id),
+        acknowledged_at = CASE WHEN NOT :renew THEN alarms.acknowledged_at END,
+        acknowledged_by = CASE WHEN NOT :renew THEN alarms.acknowledged_by END
     RETURNING id, xmax = 0 AS opened
 """)
 
@@ -51,11 +53,13 @@ def raise_alarm(
     number_id: int | None = None,
     campaign_id: int | None = None,
     facts: Mapping[str, Any] | None = None,
+    renew: bool = False,
 ) -> bool:
     """Open the alarm, or note that it goes on; True if it was opened just now.
 
     `facts` are the values of its words (plain JSON). With `number_id` or `campaign_id` only the
-    people of those campaigns, and who looks after all numbers, are told.
+    people of those campaigns, and who looks after all numbers, are told. `renew`: it got worse, so
+    that who has seen it must see it again.
     """
     row = db.session.execute(
         RAISE,
@@ -66,9 +70,14 @@ def raise_alarm(
             "campaign_id": campaign_id,
             "facts": json.dumps(dict(facts or {}), sort_keys=True, default=str),
             "quiet": QUIET_SECONDS,
+            "renew": renew,
         },
     ).one_or_none()
-    if row is None or not row.opened:
+    if row is None:
+        return False
+    if not row.opened:
+        if renew:
+            publish_on_commit(AlarmsChanged(), Audience())
         return False
     log.warning("alarm_opened", kind=str(kind), subject=subject, number_id=number_id)
     publish_on_commit(AlarmsChanged(), Audience())

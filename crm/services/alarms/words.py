@@ -82,6 +82,7 @@ WORDS: dict[AlarmKind, AlarmWords] = {
         "Look at them in the ledger; a newer version may know them.",
         Severity.NOTICE,
         Place("ledger.index", fixed={"unknown": "1"}),
+        lasts=False,
     ),
     AlarmKind.NUMBER_WAITING: AlarmWords(
         "Messages wait: %(number)s has no active campaign",
@@ -89,6 +90,13 @@ WORDS: dict[AlarmKind, AlarmWords] = {
         "Give the number an active campaign; what waits is then processed by itself.",
         Severity.SEVERE,
         NUMBER,
+    ),
+    AlarmKind.NUMBER_UNKNOWN: AlarmWords(
+        "Messages wait: they are for a number that is not set up here",
+        "Deliveries that are kept and that nobody sees: %(count)s. Meta's id of it: %(id)s",
+        "Add the number with that phone number id; what waits is then processed by itself.",
+        Severity.SEVERE,
+        Place("numbers.new"),
     ),
     AlarmKind.NUMBER_SILENT: AlarmWords(
         "Nothing has arrived at %(number)s for %(hours)s business hours",

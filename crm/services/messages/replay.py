@@ -22,6 +22,7 @@ WAITING = text("""
           SELECT FROM jsonb_array_elements(COALESCE(e.problems, '[]')) AS problem
           WHERE problem->>'reason' IN ('no_campaign', 'unknown_number')
             AND problem->>'phone_number_id' = n.meta_phone_number_id)
+      AND e.id > :after_id
     ORDER BY e.id
     LIMIT :most
 """)
@@ -45,12 +46,18 @@ def replay(webhook_event_id: int) -> str:
     return post.status
 
 
+def find_waiting(number_id: int, *, after_id: int = 0, most: int = 200) -> list[int]:
+    """What came for this number while nobody took it, oldest first, by id."""
+    values = {"number_id": number_id, "after_id": after_id, "most": most}
+    return list(db.session.scalars(WAITING, values))
+
+
 def process_waiting(number_id: int, *, most: int = 200) -> int:
     """Process what came for this number while no campaign took it, oldest first.
 
     Returns how many bodies were read; call again until it is 0 or nothing moves. Inside `atomic()`.
     """
-    ids = list(db.session.scalars(WAITING, {"number_id": number_id, "most": most}))
+    ids = find_waiting(number_id, most=most)
     for webhook_event_id in ids:
         replay(webhook_event_id)
     return len(ids)

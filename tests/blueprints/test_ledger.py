@@ -1,0 +1,125 @@
+"""The pages of the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy import select
+
+from crm.db import atomic, db
+from crm.jobs import ledger as jobs
+from crm.models import AuditLog, Permission, UserPermission, WebhookEvent, WebhookReplay
+from tests.blueprints.admin_desk import browser_of
+from tests.cast import Cast, make_cast
+from tests.factories import make_user
+from tests.providers.deliveries import body, words
+from tests.services.test_ledger import failed
+
+SECRET_WORDS = "mi cédula es 123"
+
+
+@pytest.fixture
+def cast(app: Flask) -> Cast:
+    made = make_cast()
+    db.session.commit()
+    return made
+
+
+@pytest.fixture
+def browse(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Callable[..., FlaskClient]:
+    monkeypatch.setitem(app.config, "WTF_CSRF_ENABLED", False)
+    return lambda user, **options: browser_of(app, user, **options)
+
+
+@pytest.fixture
+def row(cast: Cast) -> WebhookEvent:
+    with atomic():
+        raw = body(words("wamid.1", SECRET_WORDS), number=cast.number.meta_phone_number_id)
+        problem = {"reason": "refused", "detail": f"DataError: {SECRET_WORDS}"}
+        return failed(raw, problems=[problem], whatsapp_number_id=cast.number.id)
+
+
+def test_a_delivery_says_what_happened_and_what_to_do(cast, browse, row):
+    page = browse(cast.admin).get("/settings/ledger").text
+    assert "The database refused to store it." in page
+    detail = browse(cast.admin).get(f"/settings/ledger/{row.id}").text
+    assert "nothing is lost" in detail
+    assert "…4567" in detail
+
+
+def test_words_of_customers_are_only_for_who_may_read_bodies(cast, browse, row):
+    with atomic():
+        audit = make_user(role="audit")
+    browser = browse(audit)
+    for address in ("/settings/ledger", f"/settings/ledger/{row.id}"):
+        answer = browser.get(address)
+        assert answer.status_code == 200
+        assert SECRET_WORDS not in answer.text
+    assert browser.get(f"/settings/ledger/{row.id}/body").status_code == 403
+    with atomic():
+        permission = db.session.scalars(select(Permission).filter_by(name="webhooks.read_body"))
+        db.session.add(UserPermission(user_id=audit.id, permission_id=permission.one().id))
+    assert SECRET_WORDS in browser.get(f"/settings/ledger/{row.id}/body").text
+    deed = db.session.scalars(select(AuditLog).filter_by(action="webhooks.read_body")).one()
+    assert (deed.user_id, deed.entity_id) == (audit.id, row.id)
+
+
+def test_one_is_processed_again(cast, browse, row):
+    admin = browse(cast.admin)
+    for _ in range(2):
+        assert admin.post(f"/settings/ledger/{row.id}/replay").status_code == 302
+        assert "Processed again: Processed." in admin.get(f"/settings/ledger/{row.id}").text
+    assert admin.post("/settings/ledger/999999/replay").status_code == 404
+
+
+def test_many_are_processed_again_by_a_job(cast, browse, row):
+    with atomic():
+        failed(body(words("wamid.2"), number=cast.number.meta_phone_number_id))
+        other = failed(body(words("wamid.3")), status="waiting")
+    admin = browse(cast.admin)
+    path = "/settings/ledger/replays?status=trouble"
+    assert admin.post(path, data={"scope": "all"}).location == "/settings/ledger?status=trouble"
+    assert "0 of 2" in admin.get("/settings/ledger/run").text
+    assert admin.post(path, data={"scope": "all"}).status_code == 409
+    jobs.replay(db.session.scalars(select(WebhookReplay)).one().id)
+    assert "2 of 2 are whole now" in admin.get("/settings/ledger/run").text
+    db.session.expire_all()
+    assert other.status == "waiting"
+
+
+def test_ticked_ones_alone_are_processed_and_none_is_said(cast, browse, row):
+    admin = browse(cast.admin)
+    admin.post("/settings/ledger/replays", data={"scope": "ticked", "id": ["x", "-1"]})
+    assert "Tick the deliveries" in admin.get("/settings/ledger").text
+    admin.post("/settings/ledger/replays", data={"scope": "ticked", "id": [row.id, "1e9"]})
+    assert db.session.scalars(select(WebhookReplay)).one().total == 1
+
+
+def test_who_may_not_replay_finds_no_button(cast, browse, row):
+    with atomic():
+        audit = make_user(role="audit")
+    browser = browse(audit)
+    assert "/replay" not in browser.get(f"/settings/ledger/{row.id}").text
+    assert browser.post(f"/settings/ledger/{row.id}/replay").status_code == 403
+    assert browser.post("/settings/ledger/replays", data={"scope": "all"}).status_code == 403
+
+
+@pytest.mark.parametrize(
+    "asked",
+    ["status=trouble", "status=nonsense", "number=1", "number=²", "unknown=1", "hour=yesterday",
+     "hour=2026-11-25T09:00:00%2B00:00", "hour=9999-12-31T23:00:00", "range=168", "range=0",
+     "before=x~y", "before=2026-11-25T09:00:00%2B00:00~7", "before=~", "status=%00"],
+)  # fmt: skip
+def test_any_address_is_answered(cast, browse, row, asked):
+    assert browse(cast.admin).get(f"/settings/ledger?{asked}").status_code == 200
+
+
+def test_set_aside_and_taken_back(cast, browse, row):
+    admin = browse(cast.admin)
+    admin.post(f"/settings/ledger/{row.id}/set-aside")
+    assert "set aside" in admin.get(f"/settings/ledger/{row.id}").text
+    admin.post(f"/settings/ledger/{row.id}/set-aside", data={"back": "1"})
+    assert "Take back" not in admin.get(f"/settings/ledger/{row.id}").text
