@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0005_ledger"
-down_revision = "0004_alarms"
+revision = "0007_ledger"
+down_revision = "0006_routing"
 branch_labels = None
 depends_on = None
 
