@@ -26,23 +26,17 @@ def upgrade() -> None:
     create_webhook_hours()
     create_webhook_replays()
     give_permission()
-    # Every delivery writes into this table: the indexes are built beside it.
-    with op.get_context().autocommit_block():
-        op.create_index(
-            "idx_webhook_events_whatsapp_number_id",
-            "webhook_events",
-            ["whatsapp_number_id", "received_at"],
-            postgresql_concurrently=True,
-            if_not_exists=True,
-        )
-        op.create_index(
-            "idx_webhook_events_unknown",
-            "webhook_events",
-            ["id"],
-            postgresql_where=sa.text("unknown_count > 0"),
-            postgresql_concurrently=True,
-            if_not_exists=True,
-        )
+    op.create_index(
+        "idx_webhook_events_whatsapp_number_id",
+        "webhook_events",
+        ["whatsapp_number_id", "received_at"],
+    )
+    op.create_index(
+        "idx_webhook_events_unknown",
+        "webhook_events",
+        ["id"],
+        postgresql_where=sa.text("unknown_count > 0"),
+    )
 
 
 def create_webhook_hours() -> None:
