@@ -12,6 +12,7 @@ from crm.config import Config
 from crm.db import MIGRATIONS, db
 from crm.extensions import babel, csrf, htmx, login_manager, migrate, redis_client, sock
 from crm.jobs import commands
+from crm.lib.pooled import look_before_use, note_return
 from crm.realtime import socket
 
 MEGABYTE = 1024 * 1024
@@ -74,7 +75,7 @@ def flask_settings(config: Config) -> dict[str, object]:
             "pool_size": config.database_pool_size,
             "max_overflow": config.database_pool_size,
             "pool_timeout": 5,
-            "pool_pre_ping": True,
+            "pool_events": [(look_before_use, "checkout"), (note_return, "checkin")],
             # An error's text goes to logs; the values in a statement are customers' words.
             "hide_parameters": True,
             "connect_args": {

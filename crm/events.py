@@ -20,6 +20,8 @@ from crm.extensions import redis_client
 
 log = structlog.get_logger(__name__)
 CHANNEL = "crm:events"
+# `json.dumps` makes a new encoder at each call that wants other separators than the usual ones.
+_write_json = json.JSONEncoder(separators=(",", ":")).encode
 
 
 @dataclass(frozen=True)
@@ -118,11 +120,8 @@ def publish_all(events: Iterable[tuple[Event, Audience]]) -> None:
 
 
 def encode(event: Event, audience: Audience) -> str:
-    return json.dumps(
-        # Flat dataclasses: `asdict` would copy them field by field, twice for each message.
-        {"name": event.name, "data": vars(event), "audience": vars(audience)},
-        separators=(",", ":"),
-    )
+    # Flat dataclasses: `asdict` would copy them field by field, twice for each message.
+    return _write_json({"name": event.name, "data": vars(event), "audience": vars(audience)})
 
 
 def decode(text: str | bytes) -> list[tuple[Event, Audience]]:

@@ -40,6 +40,8 @@ MOST_BYTES = 3 * 1024 * 1024
 MOST_CHALLENGE = 1000
 # For this long a changed secret of a number may be unknown to a process.
 SECRETS_SECONDS = 1.0
+# While deliveries come in crowds, a set waits this long at most for as many as the last one had.
+PATIENCE_SECONDS = 0.002
 # Somebody who knocks all day must not fill the log.
 REFUSAL_LOG_SECONDS = 60.0
 REASONS = {
@@ -52,7 +54,8 @@ REASONS = {
 }
 
 Answer = tuple[int, str]
-"""A status and the words that go with it, as plain text."""
+"""A status and the words that go with it, as plain text. None with 200: nobody reads them, and
+gunicorn sends a body by itself, after the headers."""
 
 
 class Door:
@@ -61,8 +64,10 @@ class Door:
     def __init__(self, app: Flask) -> None:
         self.app = app
         # Two lanes: while Postgres works on one set, Python reads the next. More lanes only make
-        # the sets smaller, and every set has its price.
-        self.commits: GroupCommit[Post, None] = GroupCommit(self.store, most=200, lanes=2)
+        # the sets smaller, and every set has its price; patience makes them larger.
+        self.commits: GroupCommit[Post, None] = GroupCommit(
+            self.store, most=200, lanes=2, patience=PATIENCE_SECONDS
+        )
         self.secrets: AppSecrets | None = None
         self.secrets_read_at = 0.0
         self.reading = threading.Lock()
@@ -88,7 +93,7 @@ class Door:
         except (SQLAlchemyError, BatchInterrupted) as error:
             log.error("webhook_not_stored", error=type(error).__name__)
             return 503, "not stored, come again"
-        return 200, "stored"
+        return 200, ""
 
     def store(self, posts: Sequence[Post]) -> tuple[list[Exception | None], Callable[[], None]]:
         """Store a set of POSTs in one transaction, or each by itself where the set is refused.
@@ -204,7 +209,7 @@ class FastLane:
         if status == 503:
             headers.append(("Retry-After", "5"))
         start_response(f"{status} {REASONS[status]}", headers)
-        return [body]
+        return [body] if body else []
 
     def answer(self, environ: dict[str, Any], size: int) -> Answer:
         if size > MOST_BYTES:

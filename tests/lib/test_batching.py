@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,7 @@ Answers = tuple[list[int | Exception], Callable[[], None] | None]
 class Store:
     """Runs batches that wait for `open`, and remembers them."""
 
-    def __init__(self, **options: int) -> None:
+    def __init__(self, **options: Any) -> None:
         self.batches: list[list[int]] = []
         self.running = 0
         self.most_running = 0
@@ -185,14 +186,49 @@ def test_two_lanes_run_two_batches_and_no_more() -> None:
     assert store.most_running == 2
 
 
-def test_nobody_is_forgotten_or_answered_twice_in_a_crowd() -> None:
+def test_a_patient_batch_waits_for_as_many_as_the_last_one_had() -> None:
+    store = Store(patience=3600)
+    callers = Callers(store.group)
+    callers.call(1)
+    store.started.acquire()
+    callers.call(2, 3, 4)
+    wait_until_queued(store, 3)
+    store.open.set()
+    callers.wait()
+    # Three left together: the next one who comes waits for two more, and then not a moment longer.
+    callers.call(5)
+    callers.call(6)
+    wait_until_queued(store, 1)
+    assert sorted(store.batches[-1]) == [2, 3, 4]
+    callers.call(7)
+    assert len(callers.wait()) == 7
+    assert [sorted(batch) for batch in store.batches] == [[1], [2, 3, 4], [5, 6, 7]]
+
+
+def test_patience_ends_where_nobody_else_comes() -> None:
+    store = Store(patience=0.01)
+    callers = Callers(store.group)
+    callers.call(1)
+    store.started.acquire()
+    callers.call(2, 3)
+    wait_until_queued(store, 2)
+    store.open.set()
+    callers.wait()
+    assert store.group.submit(4) == 40
+    # And the next lone caller does not wait at all.
+    store.group._patience = 3600
+    assert store.group.submit(5) == 50
+
+
+@pytest.mark.parametrize("patience", [0.0, 0.002])
+def test_nobody_is_forgotten_or_answered_twice_in_a_crowd(patience: float) -> None:
     stored: list[int] = []
 
     def run(items: Sequence[int]) -> Answers:
         stored.extend(items)
         return [item + 1 for item in items], None
 
-    group: GroupCommit[int, int] = GroupCommit(run, most=7, lanes=3)
+    group: GroupCommit[int, int] = GroupCommit(run, most=7, lanes=3, patience=patience)
     answers: dict[int, int] = {}
 
     def call(start: int) -> None:

@@ -11,6 +11,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 from sqlalchemy import text
@@ -146,7 +147,8 @@ def _lock_key(identity: Identity) -> int:
 
 
 def _recognise(known: dict[Identity, Person], sender: Sender) -> Person:
-    for identity in (*sender.identities, *_wider(sender)):
+    # Chained: the other spellings are worked out only where the first do not fit.
+    for identity in chain(sender.identities, _wider(sender)):
         if person := known.get(identity):
             return person
     person = _create(sender)
