@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import structlog
 from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
@@ -10,8 +12,18 @@ from crm import blueprints, cli, log, models  # noqa: F401 - models fill the met
 from crm.blueprints import assets, errors, headers, locale
 from crm.config import Config
 from crm.db import MIGRATIONS, db
-from crm.extensions import babel, csrf, htmx, login_manager, migrate, redis_client, sock
+from crm.extensions import (
+    babel,
+    csrf,
+    file_store,
+    htmx,
+    login_manager,
+    migrate,
+    redis_client,
+    sock,
+)
 from crm.jobs import commands
+from crm.lib.file_store import open_store
 from crm.lib.pooled import look_before_use, note_return
 from crm.realtime import socket
 
@@ -31,6 +43,14 @@ def create_app(config: Config | None = None) -> Flask:
     app.config["CRM"] = config
     # On the application, not in the module: a test or a command may make a second application.
     redis_client.bind(config.redis_url)
+    file_store.bind(
+        partial(
+            open_store,
+            config.files,
+            folder=config.data_dir / "files",
+            endpoint=config.files_endpoint,
+        )
+    )
     db.init_app(app)
     migrate.init_app(app, db, directory=str(MIGRATIONS))
     csrf.init_app(app)

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import importlib.util
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -46,6 +48,8 @@ class Config:
     encryption_keys: tuple[str, ...] = field(repr=False)
     port: int = 8000
     data_dir: Path = Path("var")
+    files: str = ""
+    files_endpoint: str | None = None
     demo_password: str | None = field(default=None, repr=False)
     audit_secret: str | None = field(default=None, repr=False)
     mail_server: MailServer | None = None
@@ -82,6 +86,8 @@ class Config:
             encryption_keys=encryption_keys(env),
             port=integer(env, "PORT", 8000, low=1, high=65535),
             data_dir=Path(env.get("CRM_DATA_DIR") or "var").expanduser(),
+            files=files_address(env),
+            files_endpoint=web_url(env, "CRM_FILES_ENDPOINT", "") or None,
             demo_password=demo_password(env),
             audit_secret=env.get("CRM_AUDIT_KEY", "").strip() or None,
             mail_server=mail_server(env),
@@ -252,6 +258,20 @@ def encryption_keys(env: Mapping[str, str]) -> tuple[str, ...]:
                 f"(32 bytes, url-safe base64), e.g. {example}"
             ) from None
     return keys
+
+
+def files_address(env: Mapping[str, str]) -> str:
+    """Empty for a folder below CRM_DATA_DIR, or "s3://bucket/prefix"."""
+    name = "CRM_FILES"
+    value = env.get(name, "").strip().rstrip("/")
+    if not value:
+        return ""
+    parts = urlsplit(value)
+    if parts.scheme != "s3" or not re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", parts.netloc):
+        raise ConfigError(f"{name}={value!r} is not a bucket, e.g. {name}=s3://my-bucket/charla")
+    if importlib.util.find_spec("boto3") is None:
+        raise ConfigError(f"{name} names a bucket; run pip install -r requirements-s3.txt first.")
+    return value
 
 
 def demo_password(env: Mapping[str, str]) -> str | None:

@@ -1,5 +1,7 @@
 """The extension objects, bare; `create_app` binds them."""
 
+import os
+from collections.abc import Callable
 from typing import Any
 
 import redis
@@ -11,6 +13,8 @@ from flask_sock import Sock
 from flask_wtf import CSRFProtect
 from redis.backoff import NoBackoff
 from redis.retry import Retry
+
+from crm.lib.file_store import Store
 
 babel = Babel()
 csrf = CSRFProtect()
@@ -51,3 +55,26 @@ class RedisClient:
 
 
 redis_client = RedisClient()
+
+
+class FileStore:
+    """Where files lie, bound at start and opened at the first use, in each process for itself."""
+
+    def __init__(self) -> None:
+        self._open: Callable[[], Store] | None = None
+        self._opened: tuple[int, Store] | None = None
+
+    def bind(self, opener: Callable[[], Store]) -> None:
+        self._open, self._opened = opener, None
+
+    @property
+    def store(self) -> Store:
+        if self._open is None:
+            raise RuntimeError("the file store is used before create_app() has bound it")
+        # A client with open connections must not be shared with a parent that has forked.
+        if self._opened is None or self._opened[0] != os.getpid():
+            self._opened = (os.getpid(), self._open())
+        return self._opened[1]
+
+
+file_store = FileStore()

@@ -34,9 +34,9 @@ KEYWORDS = {
     "ngettext": (1, 2),
 }
 # Tables whose strings people read, by the name that they are assigned to.
-WORD_TABLES = {"OURS"}
+WORD_TABLES = {"OURS", "NOTES"}
 WORD_ATTRIBUTES = {"message", "error_message"}
-WORD_CALLS = {"Meaning", "AlarmWords", "ReasonWords"}
+WORD_CALLS = {"Meaning", "AlarmWords", "ReasonWords", "Fault", "ProviderError"}
 HEADERS_OF_NOBODY = tuple(
     f'"{name}:'
     for name in (

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import functools
 import itertools
+import tempfile
 import uuid
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from flask import current_app
 from sqlalchemy import select
 
 from crm.db import db
+from crm.extensions import file_store
 from crm.lib.clock import utcnow
 from crm.lib.crypto import encrypt
 from crm.lib.passwords import hash_password
@@ -32,6 +35,7 @@ from crm.models import (
     Client,
     ClientIdentity,
     Direction,
+    File,
     IdentityKind,
     Message,
     MessageStatus,
@@ -273,6 +277,35 @@ def make_message(chat: Chat, *, content: str = "Hola", **fields: Any) -> Message
         chat.waiting_since = None
     db.session.flush()
     return message
+
+
+def make_file(message: Message, **fields: Any) -> File:
+    """A sound that hangs on a message, with bytes in the store (they are no real sound)."""
+    n = next(_numbers)
+    key = f"2026/01/test{n:08d}.mp3"
+    with tempfile.NamedTemporaryFile() as source:
+        source.write(b"ID3 no sound")
+        source.flush()
+        file_store.store.put(key, Path(source.name))
+    file = save(
+        File(
+            **{
+                "filename": f"test{n:08d}.mp3",
+                "original_filename": "sonido.mp3",
+                "mime_type": "audio/mpeg",
+                "size_bytes": 12,
+                "file_path": key,
+                "thumbnail_path": key,
+                "playable_path": key,
+                "related_entity_type": "message",
+                "related_entity_id": message.id,
+                **fields,
+            }
+        )
+    )
+    message.media_file_id = file.id
+    db.session.flush()
+    return file
 
 
 def make_queued_message(

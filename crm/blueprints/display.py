@@ -13,7 +13,7 @@ from urllib.parse import quote
 from babel.dates import format_date as babel_date
 from flask import Blueprint, has_request_context, request
 from flask.blueprints import BlueprintSetupState
-from flask_babel import format_date, format_time, get_locale, get_timezone, ngettext
+from flask_babel import format_date, format_decimal, format_time, get_locale, get_timezone, ngettext
 from flask_babel import gettext as _
 from markupsafe import Markup
 
@@ -188,12 +188,23 @@ def failure_reason(message: str | None, code: str | None) -> str:
     return _("Reason %(code)s.", code=code) if code else ""
 
 
-@blueprint.app_template_filter("media_form")
-def media_form(mime: str | None) -> str:
-    """'image/jpeg' -> 'JPEG', 'audio/ogg; codecs=opus' -> 'OGG'."""
-    if not mime:
+@blueprint.app_template_filter("duration")
+def duration(seconds: int | None) -> str:
+    """18 -> '0:18', 3700 -> '1:01:40'; nothing where it is not known."""
+    if not seconds:
         return ""
-    return mime.partition(";")[0].rpartition("/")[2].removeprefix("x-")[:12].upper()
+    minutes, rest = divmod(seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+@blueprint.app_template_filter("file_size")
+def file_size(size: int | None) -> str:
+    """1234567 -> '1,2 MB', in the reader's own writing of numbers."""
+    size = size or 0
+    if size < 1024 * 1024:
+        return f"{max(1, round(size / 1024))} KB"
+    return f"{format_decimal(round(size / 1024 / 1024, 1))} MB"
 
 
 @blueprint.app_template_filter("map_address")

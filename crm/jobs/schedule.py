@@ -21,6 +21,7 @@ from crm.db import atomic, db
 from crm.models import ScheduledRun
 from crm.services import agents, alarms, emails, routing
 from crm.services.ledger import replays, watching
+from crm.services.media.fetching import find_due_fetches
 from crm.services.messages.delivery import find_due_numbers
 
 
@@ -92,6 +93,7 @@ SWEEPS: tuple[Sweep, ...] = (
     Sweep("routing.serve", agents.find_agents_to_settle),
     Sweep("routing.tend", routing.find_chats_to_tend),
     Sweep("emails.send", emails.find_due_emails),
+    Sweep("media.fetch", find_due_fetches),
     Sweep("alarms.announce", alarms.find_unannounced),
     Sweep("ledger.watch", watching.has_news),
     Sweep("ledger.replay", replays.find_open_replays),
@@ -103,4 +105,6 @@ PERIODIC: tuple[Periodic, ...] = (
     Periodic("audit.seal", every=60),
     Periodic("ledger.count", every=60),
     Periodic("ledger.purge", every=3600),
+    Periodic("media.count", every=60),
+    Periodic("media.tidy", every=3600),
 )

@@ -7,30 +7,40 @@ which may already have lent the socket to the next call.
 
 Whether the body went out decides between "try again" and "nobody knows", so it is noted where the
 bytes are handed to the socket, not guessed from the exception.
+
+With a `guard` the name of the other side is resolved once and only an address that it admits is
+called (see crm/lib/addresses.py).
 """
 
 import io
 import socket
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http.client import HTTPResponse
-from typing import Any
+from typing import IO, Any
 
 import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.util.connection import create_connection
+
+from crm.lib.addresses import InnerAddress, PublicOnly
 
 
 class HttpFailure(Exception):
-    """No whole answer came. `body_sent` tells whether the other side may have acted on the call."""
+    """No whole answer came. `body_sent` tells whether the other side may have acted on the call.
 
-    def __init__(self, reason: str, *, body_sent: bool) -> None:
+    `is_inner`: the guard did not let us call at all.
+    """
+
+    def __init__(self, reason: str, *, body_sent: bool, is_inner: bool = False) -> None:
         super().__init__(reason)
         self.body_sent = body_sent
+        self.is_inner = is_inner
 
 
 @dataclass(frozen=True)
@@ -45,8 +55,10 @@ class Answer:
 @dataclass
 class _Call:
     deadline: float  # time.monotonic()
+    guard: PublicOnly | None = None
     headers_sent: bool = False
     body_sent: bool = False
+    is_inner: bool = False
 
     def seconds_left(self) -> float:
         left = self.deadline - time.monotonic()
@@ -100,7 +112,24 @@ class _Timed:
     """Mixed into urllib3's connections: notes what went out, and bounds each send."""
 
     sock: Any
+    host: str
+    port: int
+    timeout: Any
+    socket_options: Any
     response_class: Any = staticmethod(_response)
+
+    def _new_conn(self) -> socket.socket:
+        call: _Call = _current.call
+        if call.guard is None:
+            return super()._new_conn()  # type: ignore[misc]
+        try:
+            address = call.guard.find(self.host, self.port)
+        except InnerAddress:
+            call.is_inner = True
+            raise
+        return create_connection(
+            (address, self.port), self.timeout, socket_options=self.socket_options
+        )
 
     def send(self, data: Any) -> None:
         call: _Call = _current.call
@@ -156,23 +185,38 @@ class TimedHttp:
         total_seconds: float = 20.0,
         max_answer_bytes: int = 1_000_000,
         max_idle_seconds: float = 20.0,
+        guard: PublicOnly | None = None,
     ) -> None:
         self.connect_seconds = connect_seconds
         self.total_seconds = total_seconds
         self.max_answer_bytes = max_answer_bytes
         self.max_idle_seconds = max_idle_seconds
+        self.guard = guard
         self._threads = threading.local()
 
-    def post(self, url: str, body: bytes, *, headers: Mapping[str, str]) -> Answer:
+    def post(self, url: str, body: bytes | IO[bytes], *, headers: Mapping[str, str]) -> Answer:
+        """`body` may be an open file, which is read as it goes out."""
         return self._call("POST", url, body, headers)
 
-    def get(self, url: str, *, headers: Mapping[str, str]) -> Answer:
-        return self._call("GET", url, None, headers)
+    def get(
+        self,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        into: Callable[[bytes], object] | None = None,
+    ) -> Answer:
+        """With `into`, a good answer is handed over piece by piece and `body` is empty."""
+        return self._call("GET", url, None, headers, into)
 
     def _call(
-        self, method: str, url: str, body: bytes | None, headers: Mapping[str, str]
+        self,
+        method: str,
+        url: str,
+        body: bytes | IO[bytes] | None,
+        headers: Mapping[str, str],
+        into: Callable[[bytes], object] | None = None,
     ) -> Answer:
-        call = _Call(deadline=time.monotonic() + self.total_seconds)
+        call = _Call(deadline=time.monotonic() + self.total_seconds, guard=self.guard)
         _current.call = call
         try:
             session = self._session()
@@ -188,7 +232,7 @@ class TimedHttp:
                 stream=True,
             )
             try:
-                content = self._read(response)
+                content = self._read(response, into if response.status_code == 200 else None)
             finally:
                 response.close()
             self._threads.used_at = time.monotonic()
@@ -200,7 +244,9 @@ class TimedHttp:
             UnicodeError,  # a header that is not latin-1, such as a token with a typing error
         ) as error:
             # The reason names the kind only: the text of these errors repeats the address.
-            raise HttpFailure(type(error).__name__, body_sent=call.body_sent) from error
+            raise HttpFailure(
+                type(error).__name__, body_sent=call.body_sent, is_inner=call.is_inner
+            ) from error
         finally:
             _current.call = None
 
@@ -217,13 +263,18 @@ class TimedHttp:
         self._threads.used_at = time.monotonic()
         return session
 
-    def _read(self, response: requests.Response) -> bytes | None:
+    def _read(
+        self, response: requests.Response, into: Callable[[bytes], object] | None
+    ) -> bytes | None:
         if response.headers.get("Content-Encoding", "identity") != "identity":
             return None
         parts: list[bytes] = []
         length = 0
         while chunk := response.raw.read(65536, decode_content=False):
-            parts.append(chunk)
+            if into is None:
+                parts.append(chunk)
+            else:
+                into(chunk)
             length += len(chunk)
             if length > self.max_answer_bytes:
                 return None

@@ -50,7 +50,7 @@ from crm.models.clients import (
     LeadStatus,
     PhoneContact,
 )
-from crm.models.files import File, StorageType
+from crm.models.files import FetchStatus, File, MediaFetch, MediaUpload, StorageType
 from crm.models.messages import (
     REPLACES,
     Direction,
@@ -135,6 +135,7 @@ __all__ = [
     "EarlyReceipt",
     "EmailKind",
     "EmailStatus",
+    "FetchStatus",
     "File",
     "HeaderType",
     "IdentityKind",
@@ -143,6 +144,8 @@ __all__ = [
     "LimitAction",
     "LinkPurpose",
     "LoginAttempt",
+    "MediaFetch",
+    "MediaUpload",
     "Message",
     "MessageStatus",
     "MessageType",

@@ -153,6 +153,12 @@ class Message(Model):
         Index("idx_messages_direction", "direction"),
         Index("idx_messages_status", "status"),
         Index("idx_messages_created_at", "created_at"),
+        # Whose chat does a file stand in? Asked before its bytes are served.
+        Index(
+            "idx_messages_media_file_id",
+            "media_file_id",
+            postgresql_where=text("media_file_id IS NOT NULL"),
+        ),
     )
 
     id: Mapped[int] = mapped_column(BigInteger, primary_key=True)

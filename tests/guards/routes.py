@@ -12,6 +12,8 @@ PUBLIC = {
     "accounts.follow_link", "accounts.choose_password", "accounts.choose_password_form",
     "accounts.forgot", "accounts.forgot_form",
     "health.alive", "health.ready",
+    # Logos and avatars, by an unguessable name.
+    "files.show_public",
     "webhooks.verify_meta", "webhooks.receive_meta", "webhooks.receive_wppconnect",
 }  # fmt: skip
 
@@ -32,12 +34,16 @@ ROUTES = {
     "campaigns.index": "campaigns.read",
     "campaigns.new": "campaigns.create",
     "campaigns.save": "campaigns.update",
+    "files.playable": "files.read",
+    "files.show": "files.read",
+    "files.thumbnail": "files.read",
     "inbox.assign_to_me": "chats.reply",
     "inbox.cancel": "chats.reply",
     "inbox.chat": "chats.read",
     "inbox.client": "chats.read clients.read",
     "inbox.close": "chats.close",
     "inbox.counts": "chats.read",
+    "inbox.fetch": "chats.read files.read",
     "inbox.list_rows": "chats.read",
     "inbox.mark_read": "chats.read",
     "inbox.messages": "chats.read",

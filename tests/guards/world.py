@@ -47,6 +47,12 @@ SEES: dict[str, dict[str, set[str]]] = {
         COLLEAGUES: {"supervisor", "super_admin", "quality"},
         FOREIGN: BOSS,
     },
+    "file_id": {
+        OWN: ALL,
+        NEAR: ALL,
+        COLLEAGUES: {"supervisor", "super_admin", "quality"},
+        FOREIGN: BOSS,
+    },
     "campaign_id": CAMPAIGN,
     "queue_id": CAMPAIGN,
     "rule_id": CAMPAIGN,
@@ -156,7 +162,8 @@ def chat_ids(campaign: Campaign, ids: dict[str, int], **fields: object) -> dict[
         **fields,  # type: ignore[arg-type]
     )
     message = factories.make_queued_message(chat)
-    return {"chat_id": chat.id, "message_id": message.id}
+    file = factories.make_file(message)
+    return {"chat_id": chat.id, "message_id": message.id, "file_id": file.id}
 
 
 def reply_id(*, user: User | None = None, campaign: Campaign | None = None) -> int:

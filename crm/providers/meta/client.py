@@ -46,12 +46,9 @@ class MetaClient:
         repeated. Raises ProviderError as `send` does.
         """
         answer = self._post(channel, read_payload(message_id, typing=typing))
-        body = _parse(answer.body)
-        error = body.get("error") if body is not None else None
-        if isinstance(error, dict):
-            raise _refusal(error, answer)
-        if answer.status != 200:
-            raise _bare_status(answer)
+        body = parse_body(answer.body) or {}
+        if answer.status != 200 or isinstance(body.get("error"), dict):
+            raise read_refusal(answer)
 
     def _post(self, channel: MetaChannel, payload: Json) -> Answer:
         try:
@@ -66,10 +63,11 @@ class MetaClient:
                 },
             )
         except HttpFailure as failure:
-            raise _no_answer(failure) from failure
+            raise no_answer(failure) from failure
 
 
-def _no_answer(failure: HttpFailure) -> ProviderError:
+def no_answer(failure: HttpFailure) -> ProviderError:
+    """The error of a call that got no answer: again where the body never left us."""
     code = "no_answer" if failure.body_sent else "not_sent"
     return ProviderError(
         codes.OURS[code],
@@ -80,18 +78,17 @@ def _no_answer(failure: HttpFailure) -> ProviderError:
 
 
 def _read_answer(answer: Answer) -> SendResult:
-    body = _parse(answer.body)
-    error = body.get("error") if body is not None else None
-    if isinstance(error, dict):
-        raise _refusal(error, answer)
-    if answer.status == 200 and body is not None:
+    body = parse_body(answer.body) or {}
+    result = None
+    if answer.status == 200 and not isinstance(body.get("error"), dict):
         result = _accepted(body)
-        if result is not None:
-            return result
-    raise _bare_status(answer)
+    if result is None:
+        raise read_refusal(answer)
+    return result
 
 
-def _parse(body: bytes | None) -> dict[str, Any] | None:
+def parse_body(body: bytes | None) -> dict[str, Any] | None:
+    """The JSON object of an answer; None for anything else."""
     try:
         parsed = json.loads(body or b"")
     except (ValueError, RecursionError):
@@ -128,6 +125,12 @@ def _text(value: Any) -> str | None:
     if not value or len(value) > MAX_ID_LENGTH or "\x00" in value:
         return None
     return value
+
+
+def read_refusal(answer: Answer) -> ProviderError:
+    """What an answer without a yes means: Meta's own error, or the bare status."""
+    error = (parse_body(answer.body) or {}).get("error")
+    return _refusal(error, answer) if isinstance(error, dict) else _bare_status(answer)
 
 
 def _refusal(error: dict[str, Any], answer: Answer) -> ProviderError:

@@ -12,9 +12,10 @@ from sqlalchemy import ColumnElement, Select, exists, or_, select, tuple_
 from sqlalchemy.orm import aliased
 
 from crm.db import db
-from crm.models import Chat, Message, User
+from crm.models import Chat, File, MediaFetch, Message, User
 from crm.models.messages import Direction, MessageStatus, MessageType
 from crm.services.inbox import timeline
+from crm.services.inbox.attachments import Attachment, attachment_of
 from crm.services.inbox.cursors import read_cursor, write_cursor
 from crm.services.inbox.naming import full_name
 from crm.services.inbox.timeline import EventLine, NoteBubble
@@ -59,6 +60,7 @@ class Bubble:
     is_revoked: bool
     quote: Quote | None = None
     reactions: tuple[str, ...] = ()
+    attachment: Attachment | None = None
 
     @property
     def is_event(self) -> bool:
@@ -127,9 +129,19 @@ def find_bubbles(message_ids: Collection[int]) -> dict[int, Bubble]:
 
 
 def _messages() -> Select[*tuple[Any, ...]]:
-    return select(
-        Message, User.first_name.label("author_first"), User.last_name.label("author_last")
-    ).outerjoin(User, User.id == Message.user_id)
+    return (
+        select(
+            Message,
+            User.first_name.label("author_first"),
+            User.last_name.label("author_last"),
+            File,
+            MediaFetch.status.label("fetch_status"),
+            MediaFetch.error_code.label("fetch_code"),
+        )
+        .outerjoin(User, User.id == Message.user_id)
+        .outerjoin(File, File.id == Message.media_file_id)
+        .outerjoin(MediaFetch, MediaFetch.message_id == Message.id)
+    )
 
 
 def _bubbles(records: Sequence[Any]) -> list[Bubble]:
@@ -162,6 +174,7 @@ def _bubble(record: Any, around: _Around) -> Bubble:
         is_revoked=message.deleted_at is not None,
         quote=around.quotes.get(quoted, unknown) if quoted else None,
         reactions=tuple(emoji for emoji in reactions.values() if emoji),
+        attachment=attachment_of(message, record.File, record.fetch_status, record.fetch_code),
     )
 
 

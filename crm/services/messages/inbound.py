@@ -109,6 +109,10 @@ STORE = Prepared(
             deleted_at = CASE WHEN p.speaks THEN NULL ELSE deleted_at END,
             updated_at = now()
         FROM per_client p WHERE clients.id = p.client_id
+    ), fetches AS (
+        -- The file of a message is fetched by a job: its row is there as soon as the message is.
+        INSERT INTO media_fetches (message_id, whatsapp_number_id)
+        SELECT message_id, number_id FROM added WHERE metadata -> 'media' ? 'id'
     ), ledger AS ({ledger.INSERT})
     SELECT wamid, message_id,
            EXISTS (SELECT FROM messages c WHERE c.target_whatsapp_id = wamid) AS is_spoken_of
@@ -290,6 +294,8 @@ def _announce(entries: list[Entry], added: dict[str, int], known_targets: set[st
         chats[thread.id] = (ChatChanged(thread.id), audience)
         if entry.calls and thread.status in UNDECIDED:
             ring_on_commit("routing.route", thread.id)
+        if "id" in ((entry.message.metadata or {}).get("media") or {}):
+            ring_on_commit("media.fetch", entry.number.id)
     if events:
         events += chats.values()
         on_commit(lambda: publish_all(events))

@@ -1,0 +1,126 @@
+"""Fetches the files of messages that came in; counts and tidies what lies in the store."""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+from uuid import uuid4
+
+import structlog
+from flask import Flask, current_app
+
+from crm.config import Config
+from crm.db import atomic, db, retrying
+from crm.doorbell import job, ring
+from crm.jobs import shutdown
+from crm.jobs.schedule import scheduled
+from crm.providers.meta.media import FetchFault, MetaMedia
+from crm.services import files
+from crm.services.files.receiving import StoreFull, clear_spool
+from crm.services.files.storing import remove_bytes
+from crm.services.media import fetching
+from crm.services.media.fetching import Fetch
+
+log = structlog.get_logger(__name__)
+T = TypeVar("T")
+
+SECONDS = 60
+# Downloads wait for the network; looking at the files has a process of its own for each.
+AT_ONCE = 4
+
+
+@job("media.fetch")
+def fetch(number_id: int) -> None:
+    """Files are due. All numbers are served, whichever rang."""
+    app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
+    config: Config = app.config["CRM"]
+    end = time.monotonic() + SECONDS
+    owner = uuid4()
+    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="media") as pool:
+        while time.monotonic() < end and not shutdown.is_asked():
+            claims = _unit(
+                partial(
+                    fetching.claim_fetches,
+                    owner=owner,
+                    limit=AT_ONCE,
+                    graph_url=config.meta_graph_url,
+                    keys=config.encryption_keys,
+                )
+            )
+            db.session.remove()
+            if not claims:
+                return
+            wait([pool.submit(_fetch_one, app, claim) for claim in claims])
+    ring("media.fetch", number_id)
+
+
+@functools.cache
+def media_client(graph_url: str) -> MetaMedia:
+    """One for the life of the process: its connections stay open between jobs."""
+    return MetaMedia(graph_url)
+
+
+def _fetch_one(app: Flask, claim: Fetch) -> None:
+    with app.app_context():
+        try:
+            fetch_one(
+                claim, media_client(claim.channel.graph_url), data_dir=app.config["CRM"].data_dir
+            )
+        except Exception:
+            # The lease ends by itself, and somebody else tries.
+            log.exception("media_fetch_broke", message_id=claim.message_id)
+
+
+def fetch_one(claim: Fetch, source: fetching.Source, *, data_dir: Path) -> None:
+    """Fetch, check, keep, and hang it on its message; or note why not."""
+    try:
+        with files.spool(data_dir) as folder:
+            stored = fetching.fetch_file(claim, source, folder)
+    except FetchFault as fault:
+        code = fault.code
+    except StoreFull:
+        code = "no_room"
+    except files.StoreUnavailable:
+        code = "store"
+    else:
+        if _unit(partial(fetching.record_file, claim, stored)) is None:
+            files.drop_stored(stored)
+        return
+    _unit(partial(fetching.record_fault, claim, code))
+
+
+@job("media.count")
+@scheduled("media.count")
+def count() -> None:
+    """Write how often files were opened."""
+    with atomic():
+        files.flush_access()
+
+
+@job("media.tidy")
+@scheduled("media.tidy")
+def tidy() -> None:
+    """Remove bytes that had their time, and what killed processes left behind."""
+    clear_spool(current_app.config["CRM"].data_dir)
+    while True:
+        with atomic():
+            gone = files.tidy()
+        for file in gone:
+            remove_bytes(file)
+        if not gone:
+            return
+
+
+def _unit(work: Callable[[], T]) -> T:
+    """`work` in a transaction of its own, again after a deadlock."""
+
+    def once() -> T:
+        with atomic():
+            return work()
+
+    return retrying(once)

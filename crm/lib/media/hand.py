@@ -1,0 +1,89 @@
+"""The workshop's other half: one order from stdin, one answer to stdout, under the kernel's limits.
+
+Run as `python -m crm.lib.media.hand` by workshop.py alone.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from crm.lib.media import pictures, sounds
+
+MEGABYTE = 1024 * 1024
+CPU_SECONDS = 20
+MEMORY = 768 * MEGABYTE
+LARGEST_OUTPUT = 128 * MEGABYTE
+
+
+def main() -> None:
+    limit()
+    order = json.load(sys.stdin)
+    try:
+        told = TASKS[order.pop("task")](
+            Path(order.pop("source")), Path(order.pop("folder")), **order
+        )
+    except (pictures.TooLarge, sounds.TooLarge):
+        told = {"refused": "pixels"}
+    except sounds.OtherCodec:
+        told = {"refused": "codec"}
+    except sounds.NoPicture:
+        told = {"refused": "sound"}
+    except MemoryError:
+        told = {"refused": "memory"}
+    except Exception as error:
+        print(type(error).__name__, file=sys.stderr)
+        told = {"refused": "broken"}
+    json.dump(told, sys.stdout)
+
+
+def limit() -> None:
+    """Heap and mappings, processor time, output, open files; no core dumps."""
+    for kind, most in (
+        (resource.RLIMIT_DATA, MEMORY),
+        (resource.RLIMIT_CPU, CPU_SECONDS),
+        (resource.RLIMIT_FSIZE, LARGEST_OUTPUT),
+        (resource.RLIMIT_NOFILE, 64),
+        (resource.RLIMIT_CORE, 0),
+    ):
+        resource.setrlimit(kind, (most, most))
+
+
+def look(source: Path, folder: Path, *, mime: str) -> dict[str, Any]:
+    if mime.startswith("image/"):
+        return pictures.look(source, folder)
+    if mime.startswith("video/"):
+        return sounds.look_at_film(source, folder)
+    return sounds.look_at_sound(source)
+
+
+def picture(source: Path, folder: Path, *, mime: str, most: int) -> dict[str, Any]:
+    return pictures.make(source, folder, most=most)
+
+
+def film(source: Path, folder: Path, *, mime: str) -> dict[str, Any]:
+    return sounds.make_film(source, folder)
+
+
+def voice(source: Path, folder: Path, *, mime: str) -> dict[str, Any]:
+    return sounds.make_voice(source, folder)
+
+
+def playable(source: Path, folder: Path, *, mime: str) -> dict[str, Any]:
+    return sounds.make_playable(source, folder)
+
+
+TASKS: dict[str, Callable[..., dict[str, Any]]] = {
+    "look": look,
+    "picture": picture,
+    "film": film,
+    "voice": voice,
+    "playable": playable,
+}
+
+if __name__ == "__main__":
+    main()

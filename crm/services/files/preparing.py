@@ -1,0 +1,159 @@
+"""What an agent's file becomes on its way out: its kind of message, and bytes that WhatsApp takes.
+
+Pictures are turned upright, freed of what they tell about camera and place, and made smaller where
+they are too big. Films in another container are put into an MP4. What fits no kind travels as a
+document, and `note` says why, before anything is sent.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from crm.errors import Invalid
+from crm.lib.media import types, workshop
+from crm.lib.media.workshop import Look, Unreadable
+from crm.services.files.purposes import LIMITS, PICTURES, SURE_DOCUMENTS, Purpose
+from crm.services.files.receiving import FileTooLarge
+
+MEGABYTE = 1024 * 1024
+LARGEST_PNG_IN = 64 * MEGABYTE
+# What a person is told beside the file before it is sent.
+NOTES = {
+    "picture_unreadable": "This picture cannot be read; it goes as a document.",
+    "other_film": "WhatsApp does not play this kind of video; it goes as a document.",
+    "other_picture": "WhatsApp does not show this kind of picture; it goes as a document.",
+    "sound_unreadable": "This sound cannot be read; it goes as a document.",
+    "other_sound": "WhatsApp does not play this kind of sound; it goes as a document.",
+    "over_16": "It is over 16 MB, so it goes as a document.",
+    "smaller": "It was over 5 MB and has been made smaller.",
+    "unsure": "WhatsApp does not promise to take this type of file.",
+}
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A file ready to be stored. `kind` is a message_type; `note` an English msgid, or empty."""
+
+    path: Path
+    kind: str
+    mime_type: str
+    name: str
+    look: Look = field(default_factory=Look)
+    is_voice: bool = False
+    note: str = ""
+
+
+def prepare_for_message(source: Path, *, name: str, folder: Path) -> Prepared:
+    """Decide what the file is by its bytes, and make of it what WhatsApp takes.
+
+    Raises FileTooLarge for what is too big even for a document.
+    """
+    mime = _sniff(source, name)
+    name = types.clean_name(name, mime=mime)
+    note = ""
+    if mime in PICTURES:
+        try:
+            return _picture(source, name, mime, folder, LIMITS["image"].most_bytes)
+        except Unreadable:
+            note = NOTES["picture_unreadable"]
+    elif mime.startswith("video/"):
+        try:
+            return _film(source, name, mime, folder)
+        except Unreadable as error:
+            if error.reason == "sound":
+                return prepare_for_sound(source, name, "audio/mp4", folder)
+            note = NOTES["other_film"]
+    elif mime.startswith("audio/"):
+        return prepare_for_sound(source, name, mime, folder)
+    elif mime.startswith("image/"):
+        note = NOTES["other_picture"]
+    return _document(source, name, mime, note)
+
+
+def prepare_for_sound(source: Path, name: str, mime: str, folder: Path) -> Prepared:
+    """A sound that WhatsApp plays, or a document."""
+    limits = LIMITS["audio"]
+    plays = types.plain(mime) in limits.types and mime != "audio/ogg"
+    if plays and source.stat().st_size <= limits.most_bytes:
+        try:
+            look = workshop.look_at(source, mime, folder=folder)
+        except Unreadable:
+            note = NOTES["sound_unreadable"]
+        else:
+            return Prepared(source, "audio", mime, name, look)
+    else:
+        note = NOTES["other_sound"]
+        if plays:
+            note = NOTES["over_16"]
+    return _document(source, name, mime, note)
+
+
+def prepare_voice(source: Path, *, folder: Path) -> Prepared:
+    """What a browser recorded becomes a voice note. Invalid if there is no sound in it."""
+    try:
+        made = workshop.make_voice(source, "audio/webm", folder=folder)
+    except Unreadable as error:
+        raise Invalid("Nothing was recorded. Check the microphone and try again.") from error
+    if made.look.seconds is None or made.look.seconds < 0.3:
+        raise Invalid("The recording is too short.")
+    if made.path.stat().st_size > LIMITS["audio"].most_bytes:
+        raise FileTooLarge(limit=16)
+    return Prepared(made.path, "audio", types.OGG_OPUS, "nota-de-voz.ogg", made.look, is_voice=True)
+
+
+def prepare_picture(source: Path, *, name: str, folder: Path, purpose: Purpose) -> Prepared:
+    """An avatar or a logo: a picture and nothing else. Invalid for anything that is none."""
+    mime = _sniff(source, name)
+    if mime not in PICTURES:
+        raise Invalid("Choose a picture: JPEG, PNG or WebP.")
+    try:
+        return _picture(source, types.clean_name(name, mime=mime), mime, folder, purpose.most_bytes)
+    except Unreadable as error:
+        raise Invalid("This picture cannot be read. Choose another one.") from error
+
+
+def _sniff(source: Path, name: str) -> str:
+    with open(source, "rb") as file:
+        return types.sniff(file.read(types.HEAD), name=name)
+
+
+def _picture(source: Path, name: str, mime: str, folder: Path, most: int) -> Prepared:
+    if source.stat().st_size > LARGEST_PNG_IN:
+        raise Unreadable("pixels")
+    made = workshop.make_picture(source, mime, folder=folder, most_bytes=most)
+    shrunk = source.stat().st_size > most
+    return Prepared(
+        made.path,
+        "image",
+        made.mime_type,
+        _with_ending(name, made.mime_type),
+        made.look,
+        note=NOTES["smaller"] if shrunk else "",
+    )
+
+
+def _film(source: Path, name: str, mime: str, folder: Path) -> Prepared:
+    made = workshop.make_film(source, mime, folder=folder)
+    if made.path.stat().st_size > LIMITS["video"].most_bytes:
+        document = _document(source, name, mime, NOTES["over_16"])
+        return replace(document, look=Look(seconds=made.look.seconds))
+    return Prepared(made.path, "video", "video/mp4", _with_ending(name, "video/mp4"), made.look)
+
+
+def _document(source: Path, name: str, mime: str, note: str) -> Prepared:
+    if source.stat().st_size > LIMITS["document"].most_bytes:
+        raise FileTooLarge(limit=100)
+    if not note and mime not in SURE_DOCUMENTS:
+        note = NOTES["unsure"]
+    return Prepared(source, "document", mime, name, note=note)
+
+
+def _with_ending(name: str, mime: str) -> str:
+    """'foto.webp' -> 'foto.jpg' where a JPEG was made of it."""
+    stem, dot, tail = name.rpartition(".")
+    wanted = types.ending(mime)
+    same = {wanted, "jpeg"} if wanted == "jpg" else {wanted}
+    if dot and tail.lower() in same:
+        return name
+    return f"{stem if dot and len(tail) <= 5 else name}.{wanted}"

@@ -1,0 +1,102 @@
+"""Real pictures, sounds and films, made when a test needs them."""
+
+from __future__ import annotations
+
+import io
+import math
+import struct
+import zlib
+from array import array
+from pathlib import Path
+
+import av
+from av.audio.resampler import AudioResampler
+from PIL import Image
+
+
+def picture(
+    path: Path, *, size: tuple[int, int] = (320, 200), tells: bool = False, quality: int = 85
+) -> Path:
+    """A picture whose format is the path's ending. With `tells` it lies on its side and says where
+    and with what it was taken."""
+    image = Image.linear_gradient("L").resize(size).convert("RGB")
+    if not tells:
+        image.save(path, quality=quality)
+        return path
+    exif = image.getexif()
+    exif[0x0112] = 6  # to be turned by a quarter
+    exif[0x010F] = "Cámara de Ana"
+    exif[0x8825] = {2: (4.0, 35.0, 53.0)}
+    image.save(path, exif=exif, quality=quality)
+    return path
+
+
+def noise(path: Path, *, size: tuple[int, int]) -> Path:
+    """A picture that hardly packs: large files in few pixels."""
+    Image.effect_noise(size, 120).convert("RGB").save(path, quality=95)
+    return path
+
+
+def sound(path: Path, *, form: str, codec: str, seconds: float = 1.0, layout: str = "mono") -> Path:
+    """A tone that swells and fades."""
+    rate = 44100 if codec in {"libmp3lame", "aac"} else 48000
+    if codec == "libopencore_amrnb":
+        rate = 8000
+    with av.open(str(path), "w", format=form) as container:
+        stream = container.add_stream(codec, rate=rate)
+        stream.layout = layout
+        resampler = AudioResampler(format=stream.format, layout=layout, rate=rate)
+        count = rate // 10
+        for tenth in range(round(seconds * 10)):
+            loud = 20000 * (tenth % 10) / 10
+            wave = [int(loud * math.sin(2 * math.pi * 440 * i / rate)) for i in range(count)]
+            frame = av.AudioFrame(format="s16", layout="mono", samples=count)
+            frame.planes[0].update(array("h", wave).tobytes())
+            frame.sample_rate = rate
+            for resampled in resampler.resample(frame):
+                resampled.pts = None
+                container.mux(stream.encode(resampled))
+        container.mux(stream.encode(None))
+    return path
+
+
+def film(
+    path: Path, *, form: str = "mp4", codec: str = "libx264", size: tuple[int, int] = (160, 120)
+) -> Path:
+    """Two seconds that go from dark to red."""
+    with av.open(str(path), "w", format=form) as container:
+        stream = container.add_stream(codec, rate=10)
+        stream.width, stream.height = size
+        stream.pix_fmt = "yuv420p"
+        for n in range(20):
+            frame = av.VideoFrame.from_image(Image.new("RGB", size, (n * 12, 40, 40)))
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+def huge_png() -> bytes:
+    """50,000 x 50,000 pixels in a few kilobytes."""
+
+    def chunk(name: bytes, body: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+        )
+
+    head = struct.pack(">IIBBBBB", 50_000, 50_000, 8, 2, 0, 0, 0)
+    packed = zlib.compress(b"\0" * 1_000_000)
+    parts = (chunk(b"IHDR", head), chunk(b"IDAT", packed), chunk(b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+def gif_and_page() -> bytes:
+    """Begins as a GIF and goes on as a page with a script."""
+    out = io.BytesIO()
+    Image.new("P", (4, 4)).save(out, "GIF")
+    return out.getvalue() + b"<html><script>document.title='run'</script></html>"
+
+
+SVG_WITH_SCRIPT = (
+    b'<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg">'
+    b"<script>document.title='run'</script></svg>"
+)
