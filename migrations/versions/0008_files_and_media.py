@@ -4,8 +4,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects.postgresql import JSONB
 
-revision = "0007_files_and_media"
-down_revision = "0006_routing"
+revision = "0008_files_and_media"
+down_revision = "0007_ledger"
 branch_labels = None
 depends_on = None
 
