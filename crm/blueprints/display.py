@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import Any
-from urllib.parse import quote
 
 from babel.dates import format_date as babel_date
 from flask import Blueprint, has_request_context, request
 from flask.blueprints import BlueprintSetupState
-from flask_babel import format_date, format_decimal, format_time, get_locale, get_timezone, ngettext
+from flask_babel import format_date, format_decimal, format_time, get_locale, get_timezone
 from flask_babel import gettext as _
 from markupsafe import Markup
 
@@ -205,38 +204,3 @@ def file_size(size: int | None) -> str:
     if size < 1024 * 1024:
         return f"{max(1, round(size / 1024))} KB"
     return f"{format_decimal(round(size / 1024 / 1024, 1))} MB"
-
-
-@blueprint.app_template_filter("map_address")
-def map_address(place: dict[str, Any]) -> str | None:
-    """A map of the spot; None where the coordinates are no numbers."""
-    try:
-        latitude, longitude = float(place["latitude"]), float(place["longitude"])
-    except (KeyError, TypeError, ValueError):
-        return None
-    spot = quote(f"{latitude:.6f},{longitude:.6f}")
-    return f"https://www.google.com/maps/search/?api=1&query={spot}"
-
-
-@blueprint.app_template_filter("contact_name")
-def contact_name(card: Any) -> str | None:
-    """The name on a shared contact card; any part of it may be missing or odd."""
-    name = card.get("name") if isinstance(card, dict) else None
-    if not isinstance(name, dict):
-        return None
-    parts = " ".join(str(name[key]) for key in ("first_name", "last_name") if name.get(key))
-    return str(name.get("formatted_name") or parts) or None
-
-
-@blueprint.app_template_filter("contact_phones")
-def contact_phones(card: Any) -> str:
-    phones = card.get("phones") if isinstance(card, dict) else None
-    shown = [
-        str(phone["phone"])
-        for phone in (phones if isinstance(phones, list) else [])
-        if isinstance(phone, dict) and phone.get("phone")
-    ]
-    if len(shown) > 2:
-        more = ngettext("and %(num)d more", "and %(num)d more", len(shown) - 2)
-        return f"{', '.join(shown[:2])} {more}"
-    return ", ".join(shown)

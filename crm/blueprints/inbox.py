@@ -41,6 +41,7 @@ class May:
     take_over: bool
     close: bool
     retry: bool
+    originals: bool
 
 
 def rights_in(chat: Chat, scope: Scope) -> May:
@@ -50,6 +51,7 @@ def rights_in(chat: Chat, scope: Scope) -> May:
     return May(
         reply=reply,
         retry=reply and scope.can("messages.retry"),
+        originals=scope.can("messages.read_revoked"),
         pick=chat.status.is_open and free and scope.can("chats.pick"),
         take_over=not (mine or free) and scope.can("chats.assign") and scope.can("chats.reply"),
         close=chat.status.is_open
@@ -166,6 +168,17 @@ def fetch(chat_id: int, message_id: int) -> ResponseReturnValue:
     if not wants_fragment():
         return redirect(url_for("inbox.chat", chat_id=chat_id))
     return render_template("inbox/_bubble.html", bubble=inbox.find_bubble(message_id))
+
+
+@blueprint.get("/inbox/<int:chat_id>/messages/<int:message_id>/original")
+@requires("chats.read", "messages.read_revoked")
+def original(chat_id: int, message_id: int) -> ResponseReturnValue:
+    """What a message said before its writer edited or deleted it."""
+    found = load_chat(current_scope(), chat_id)
+    bubble = inbox.find_original(message_id)
+    if bubble is None or bubble.chat_id != found.id:
+        raise NotFound
+    return render_template("inbox/_original.html", bubble=bubble)
 
 
 def _move_message(

@@ -55,7 +55,7 @@ EXPECTED: dict[str, list[Any]] = {
     "interactive-flow": [("interactive", "Sent", True)],
     "interactive-flow-list": [("interactive", "Sent", True)],
     "interactive-flow-broken": [("interactive", None, True)],
-    "interactive-call-permission": [("interactive", "accept", True)],
+    "interactive-call-permission": [("interactive", None, True)],
     "interactive-new-kind": [("interactive", "Trazo", True)],
     "interactive-missing": [("unsupported", None, True)],
     "button-of-template": [("button_reply", "No recibir más", True)],

@@ -150,7 +150,9 @@ def _interactive(part: Json) -> Read:
         flow = {"name": reply.get("name"), "response": _loaded(reply.get("response_json"))}
         return Read("interactive", str(reply.get("body") or "") or None, {"flow": flow})
     if kind == "call_permission_reply":
-        return Read("interactive", str(reply["response"]), {"call_permission": reply})
+        if not isinstance(reply["response"], str):
+            raise TypeError("a permission without its answer")
+        return Read("interactive", None, {"call_permission": reply})
     title = reply.get("title") or reply.get("body")
     return Read("interactive", title if isinstance(title, str) else None)
 

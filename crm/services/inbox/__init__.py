@@ -22,6 +22,7 @@ from crm.services.inbox.thread import (
     ThreadPage,
     find_bubble,
     find_bubbles,
+    find_original,
     load_thread,
 )
 from crm.services.inbox.timeline import EventLine, NoteBubble
@@ -41,6 +42,7 @@ __all__ = [
     "count_chats",
     "find_bubble",
     "find_bubbles",
+    "find_original",
     "find_row",
     "find_rows",
     "list_chats",

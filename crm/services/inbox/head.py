@@ -14,6 +14,7 @@ from crm.db import db
 from crm.models import (
     Campaign,
     Chat,
+    ChatOwner,
     ChatStatus,
     Client,
     ClientIdentity,
@@ -50,7 +51,10 @@ class ChatHead:
     window_open: bool
     window_seconds_left: int
     is_blocked: bool
+    is_group: bool
     opted_out: bool
+    owner: ChatOwner | None
+    referral: dict[str, Any] | None
     version: int
 
     @property
@@ -180,7 +184,10 @@ def _head(chat: Chat, record: Any, *, phones_visible: bool) -> ChatHead:
         ),
         window_seconds_left=max(0, int(left)),
         is_blocked=record.Client.is_blocked,
+        is_group=record.Client.is_group,
         opted_out=not record.Client.opt_in,
+        owner=chat.owner,
+        referral=chat.referral,
         version=chat.version,
     )
 

@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Select, and_, case, func, or_, select, tup
 from sqlalchemy.orm import aliased
 
 from crm.db import db
-from crm.models import Campaign, Chat, ChatStatus, Client, Message, User, WhatsappNumber
+from crm.models import Campaign, Chat, ChatStatus, Client, File, Message, User, WhatsappNumber
 from crm.models.chats import FINAL_STATUSES, ChatPriority
 from crm.models.messages import Direction, MessageStatus, MessageType
 from crm.services.inbox.cursors import read_cursor, write_cursor
@@ -52,6 +52,8 @@ class Preview:
     author_name: str | None
     is_bot: bool
     is_voice: bool
+    is_revoked: bool
+    seconds: int | None
     status: MessageStatus
 
 
@@ -75,6 +77,7 @@ class ChatRow:
     window_open: bool
     snoozed_until: datetime | None
     is_blocked: bool
+    is_group: bool
     version: int
     preview: Preview | None
 
@@ -172,6 +175,7 @@ def _rows() -> Select[*tuple[Any, ...]]:
             Client.last_name,
             Client.phone_number,
             Client.is_blocked,
+            Client.is_group,
             Campaign.name.label("campaign_name"),
             func.coalesce(WhatsappNumber.display_name, WhatsappNumber.phone_number).label("number"),
             WhatsappNumber.provider,
@@ -184,6 +188,8 @@ def _rows() -> Select[*tuple[Any, ...]]:
             Message.is_bot_message,
             Message.user_id,
             Message.meta["voice"].as_boolean().label("voice"),
+            Message.deleted_at.label("message_deleted_at"),
+            File.duration_seconds,
             _Author.first_name.label("author_name"),
         )
         .join(Client, Client.id == Chat.client_id)
@@ -191,6 +197,7 @@ def _rows() -> Select[*tuple[Any, ...]]:
         .join(WhatsappNumber, WhatsappNumber.id == Chat.whatsapp_number_id)
         .outerjoin(_Agent, _Agent.id == Chat.assigned_agent_id)
         .outerjoin(Message, Message.id == Chat.last_message_id)
+        .outerjoin(File, File.id == Message.media_file_id)
         .outerjoin(_Author, _Author.id == Message.user_id)
     )
 
@@ -253,6 +260,7 @@ def _row(record: Any, *, phones_visible: bool) -> ChatRow:
         ),
         snoozed_until=chat.snoozed_until,
         is_blocked=record.is_blocked,
+        is_group=record.is_group,
         version=chat.version,
         preview=_preview(record),
     )
@@ -261,13 +269,16 @@ def _row(record: Any, *, phones_visible: bool) -> ChatRow:
 def _preview(record: Any) -> Preview | None:
     if record.message_id is None:
         return None
+    revoked = record.message_deleted_at is not None
     return Preview(
         kind=record.message_type,
-        text=" ".join(record.content.split()) if record.content else None,
+        text=" ".join(record.content.split()) if record.content and not revoked else None,
         outbound=record.direction == Direction.OUTBOUND,
         author_id=record.user_id,
         author_name=record.author_name,
         is_bot=record.is_bot_message,
         is_voice=bool(record.voice),
+        is_revoked=revoked,
+        seconds=record.duration_seconds,
         status=record.message_status,
     )

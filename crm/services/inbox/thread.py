@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -22,6 +22,8 @@ from crm.services.inbox.timeline import EventLine, NoteBubble
 
 PAGE = 50
 QUOTE_LENGTH = 200
+# Of a message's metadata: for machines, and for who may read what was edited.
+UNSHOWN = frozenset({"raw", "edited"})
 
 
 @dataclass(frozen=True)
@@ -34,13 +36,16 @@ class Quote:
     author_name: str | None
     outbound: bool
     is_voice: bool = False
+    is_revoked: bool = False
+    chat_id: int | None = None
 
 
 @dataclass(frozen=True)
 class Bubble:
     """One message. `meta` is the message's metadata, without its raw part.
 
-    `author`: client, agent, bot, phone (typed on the phone itself) or system.
+    What an edit or a deletion took away is no part of it: see `find_original`. `participant` is who
+    wrote in a group. `author`: client, agent, bot, phone (typed on the phone itself) or system.
     """
 
     id: int
@@ -61,11 +66,12 @@ class Bubble:
     quote: Quote | None = None
     reactions: tuple[str, ...] = ()
     attachment: Attachment | None = None
+    participant: str | None = None
 
     @property
     def is_event(self) -> bool:
         """Shown as a line in the middle, not as somebody's word."""
-        return self.kind == MessageType.SYSTEM
+        return self.kind in (MessageType.SYSTEM, MessageType.REACTION, MessageType.CALL)
 
 
 @dataclass(frozen=True)
@@ -110,6 +116,23 @@ def load_thread(chat: Chat, *, before: str | None = None, limit: int = PAGE) -> 
     return ThreadPage(tuple(items), older, unread_from, chat.unread_count)
 
 
+def find_original(message_id: int) -> Bubble | None:
+    """A message as it was first, before its writer edited or deleted it; None if neither happened.
+
+    For who may read that (`messages.read_revoked`) alone.
+    """
+    record = db.session.execute(_messages().where(Message.id == message_id)).one_or_none()
+    if record is None:
+        return None
+    message: Message = record.Message
+    edited = (message.meta or {}).get("edited")
+    if message.deleted_at is None and not edited:
+        return None
+    meta = {key: value for key, value in (message.meta or {}).items() if key not in UNSHOWN}
+    text = edited.get("original") if edited else message.content
+    return replace(_bubbles([record])[0], text=text, meta=meta, is_revoked=False)
+
+
 def _stands_alone() -> ColumnElement[bool]:
     """Not a reaction to, or a change of, a message that is here: that one shows it."""
     target = aliased(Message)
@@ -151,7 +174,9 @@ def _bubbles(records: Sequence[Any]) -> list[Bubble]:
 
 def _bubble(record: Any, around: _Around) -> Bubble:
     message: Message = record.Message
-    meta = {key: value for key, value in (message.meta or {}).items() if key != "raw"}
+    meta = {key: value for key, value in (message.meta or {}).items() if key not in UNSHOWN}
+    if edited := (message.meta or {}).get("edited"):
+        meta["edited"] = {"at": edited.get("at"), "times": edited.get("times")}
     quoted = (meta.get("quote") or {}).get("message_id")
     unknown = Quote(None, None, None, None, outbound=False)
     outbound = message.direction == Direction.OUTBOUND
@@ -164,8 +189,8 @@ def _bubble(record: Any, around: _Around) -> Bubble:
         author_id=message.user_id,
         author_name=full_name(record.author_first, record.author_last),
         kind=message.message_type,
-        text=message.content,
-        meta=meta,
+        text=message.content if message.deleted_at is None else None,
+        meta=meta if message.deleted_at is None else {},
         at=message.position,
         status=message.status,
         error_code=message.error_code,
@@ -175,7 +200,13 @@ def _bubble(record: Any, around: _Around) -> Bubble:
         quote=around.quotes.get(quoted, unknown) if quoted else None,
         reactions=tuple(emoji for emoji in reactions.values() if emoji),
         attachment=attachment_of(message, record.File, record.fetch_status, record.fetch_code),
+        participant=_participant(meta),
     )
+
+
+def _participant(meta: dict[str, Any]) -> str | None:
+    group = meta.get("group") or {}
+    return group.get("name") or group.get("wa_id") or group.get("user_id")
 
 
 def _author(message: Message, meta: dict[str, Any]) -> str:
@@ -229,10 +260,12 @@ def _quote(record: Any) -> Quote:
     return Quote(
         message_id=message.id,
         kind=message.message_type,
-        text=(message.content or "")[:QUOTE_LENGTH] or None,
+        text=(message.content or "")[:QUOTE_LENGTH] or None if message.deleted_at is None else None,
         author_name=record.author_first,
         outbound=message.direction == Direction.OUTBOUND,
         is_voice=bool((message.meta or {}).get("voice")),
+        is_revoked=message.deleted_at is not None,
+        chat_id=message.chat_id,
     )
 
 
