@@ -47,6 +47,7 @@ ROUTES = {
     "inbox.list_rows": "chats.read",
     "inbox.mark_read": "chats.read",
     "inbox.messages": "chats.read",
+    "inbox.original": "chats.read messages.read_revoked",
     "inbox.page": "chats.read",
     "inbox.retry": "chats.reply messages.retry",
     "inbox.send": "chats.reply",
