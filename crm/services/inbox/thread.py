@@ -117,7 +117,7 @@ def load_thread(chat: Chat, *, before: str | None = None, limit: int = PAGE) -> 
 
 
 def find_original(message_id: int) -> Bubble | None:
-    """A message as it was first, before its writer edited or deleted it; None if neither happened.
+    """A message as it was first, before its writer edited or deleted it; None if there is none.
 
     For who may read that (`messages.read_revoked`) alone.
     """
@@ -126,8 +126,6 @@ def find_original(message_id: int) -> Bubble | None:
         return None
     message: Message = record.Message
     edited = (message.meta or {}).get("edited")
-    if message.deleted_at is None and not edited:
-        return None
     meta = {key: value for key, value in (message.meta or {}).items() if key not in UNSHOWN}
     text = edited.get("original") if edited else message.content
     return replace(_bubbles([record])[0], text=text, meta=meta, is_revoked=False)
