@@ -55,6 +55,8 @@ JOBS = {
     "ledger.replay": JobSpec("slow", 90),
     "ledger.serve": JobSpec("slow", 90),
     "ledger.purge": JobSpec("slow", 300),
+    "templates.sync": JobSpec("slow", 120),
+    "templates.sync_all": JobSpec("slow", 300),
 }
 
 

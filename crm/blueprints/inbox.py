@@ -23,6 +23,7 @@ from crm.services import chats, inbox
 from crm.services.inbox.rows import TABS
 from crm.services.media import fetching
 from crm.services.messages import outbound
+from crm.services.messages.contents import Text
 
 blueprint = Blueprint("inbox", __name__)
 
@@ -127,7 +128,7 @@ def send(chat_id: int) -> ResponseReturnValue:
                 raise NotYours
             author = db.session.get_one(User, scope.user_id)
             message = outbound.queue_outbound(
-                found, author=author, text=form.text.data, client_key=form.key
+                found, Text(form.text.data), author=author, client_key=form.key
             )
     except DomainError as error:
         if error.http_status not in (409, 422):

@@ -1,21 +1,41 @@
-"""Message templates in the settings."""
+"""Message templates in the settings: our drafts, and what Meta has and says of them."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-from flask import Blueprint, url_for
+from flask import Blueprint, current_app, flash, render_template, request, url_for
 from flask.typing import ResponseReturnValue
+from flask_babel import gettext as _
 
-from crm.blueprints.kit import delete_row, list_query, save_form, show_form, show_list
-from crm.forms.templates import STATUS_WORDS, TemplateForm
-from crm.models import Template
+from crm.blueprints.htmx import go_to
+from crm.blueprints.kit import ask_by_name, list_query, save_form, show_form, show_list
+from crm.db import atomic
+from crm.errors import DomainError, Invalid
+from crm.forms.templates import (
+    CATEGORY_WORDS,
+    QUALITY_WORDS,
+    REJECTION_WORDS,
+    STATUS_HELP,
+    STATUS_WORDS,
+    TemplateForm,
+)
+from crm.models import Template, TemplateStatus
 from crm.permissions import current_scope, requires
-from crm.services import templates
+from crm.services import audit, templates
 from crm.services.kit import find_last_changes
 from crm.services.numbers import list_number_names
 
 blueprint = Blueprint("templates", __name__, url_prefix="/settings/templates")
+
+# What Meta takes as an example of a header, and how large.
+EXAMPLES = {
+    "image/jpeg": 5_000_000,
+    "image/png": 5_000_000,
+    "video/mp4": 16_000_000,
+    "application/pdf": 16_000_000,
+}
 
 
 @blueprint.get("")
@@ -23,13 +43,37 @@ blueprint = Blueprint("templates", __name__, url_prefix="/settings/templates")
 def index() -> ResponseReturnValue:
     numbers = {str(key): name for key, name in list_number_names(current_scope())}
     query = list_query(
-        filters={"status": list(STATUS_WORDS), "number": list(numbers)},
+        filters={
+            "status": list(STATUS_WORDS),
+            "category": list(CATEGORY_WORDS),
+            "number": list(numbers),
+        },
         sorts=("name", "used", "updated"),
     )
     page = templates.find_templates(current_scope(), query)
     return show_list(
-        "templates/list.html", query=query, page=page, numbers=numbers, words=STATUS_WORDS
+        "templates/list.html",
+        query=query,
+        page=page,
+        numbers=numbers,
+        words=STATUS_WORDS,
+        categories=CATEGORY_WORDS,
+        in_review=any(row[0].status is TemplateStatus.PENDING for row in page.rows),
     )
+
+
+@blueprint.post("/sync")
+@requires("templates.manage")
+def sync() -> ResponseReturnValue:
+    """Read every account anew, now; what could not be read is said."""
+    found, problems = 0, []
+    for number_id in templates.find_accounts():
+        try:
+            found += templates.sync_templates(number_id, config=current_app.config["CRM"]).found
+        except DomainError as error:
+            problems.append(_(error.message, **error.values))
+    flash(problems[0] if problems else _("Meta has %(found)s templates.", found=found))
+    return go_to(url_for("templates.index"))
 
 
 @blueprint.get("/new")
@@ -42,15 +86,22 @@ def new() -> ResponseReturnValue:
 @requires("templates.manage")
 def create() -> ResponseReturnValue:
     scope = current_scope()
-    return save_form(
+    saved: list[Template] = []
+
+    def write(_row: Any, values: dict[str, Any]) -> Template:
+        saved.append(templates.create_template(values, created_by=scope.user_id))
+        return saved[-1]
+
+    answer = save_form(
         "templates/form.html",
         prepared(TemplateForm()),
         kind="templates",
         state_of=templates.state_of,
-        write=lambda _row, values: templates.create_template(values, created_by=scope.user_id),
+        write=write,
         address=address,
         **around(None),
     )
+    return after_saving(answer, saved)
 
 
 @blueprint.get("/<int:template_id>")
@@ -67,30 +118,103 @@ def edit(template_id: int) -> ResponseReturnValue:
 def save(template_id: int) -> ResponseReturnValue:
     scope = current_scope()
     template = templates.load_template(scope, template_id)
-    return save_form(
+    saved: list[Template] = []
+
+    def write(row: Template, values: dict[str, Any]) -> Template:
+        saved.append(templates.update_template(row, values))
+        return saved[-1]
+
+    answer = save_form(
         "templates/form.html",
         prepared(TemplateForm(data=templates.state_of(template))),
         kind="templates",
         load=lambda: templates.load_template(scope, template_id, lock=True),
         state_of=templates.state_of,
-        write=templates.update_template,
+        write=write,
         address=address,
         **around(template),
     )
+    return after_saving(answer, saved)
+
+
+@blueprint.post("/<int:template_id>/submit")
+@requires("templates.manage")
+def submit(template_id: int) -> ResponseReturnValue:
+    """A draft goes to Meta's review."""
+    template = templates.load_template(current_scope(), template_id)
+    ask_meta(template.id)
+    return go_to(url_for("templates.edit", template_id=template_id))
 
 
 @blueprint.post("/<int:template_id>/delete")
 @requires("templates.manage")
 def delete(template_id: int) -> ResponseReturnValue:
-    scope = current_scope()
-    return delete_row(
-        kind="templates",
-        load=lambda: templates.load_template(scope, template_id, lock=True),
-        state_of=templates.state_of,
-        name_of=lambda template: template.template_name,
-        delete=templates.delete_template,
-        address=url_for("templates.index"),
+    """One language, or all of the name, at Meta and here."""
+    template = templates.load_template(current_scope(), template_id)
+    ask_by_name(template.template_name)
+    before, thing = templates.state_of(template), ("templates", template.id)
+    templates.delete_template(
+        template.id,
+        all_languages=request.form.get("reach") == "all",
+        config=current_app.config["CRM"],
     )
+    with atomic():
+        audit.record("templates.delete", thing, before=before, after={})
+    flash(_("Deleted."))
+    return go_to(url_for("templates.index"))
+
+
+@blueprint.post("/example")
+@requires("templates.manage")
+def example() -> ResponseReturnValue:
+    """An example file for a header goes to Meta; the answer is its handle, as JSON."""
+    file, number_id = request.files.get("file"), request.form.get("number", type=int)
+    if file is None or number_id not in dict(list_number_names(current_scope())):
+        raise Invalid("Choose the number and a file first.")
+    most = EXAMPLES.get(file.mimetype)
+    if most is None:
+        raise Invalid("An example is a JPEG or PNG picture, an MP4 video or a PDF.")
+    content = file.stream.read(most + 1)
+    if len(content) > most:
+        raise Invalid("This file is larger than Meta takes as an example.")
+    handle = templates.upload_example(
+        number_id,
+        content,
+        mime_type=file.mimetype,
+        filename=(file.filename or "example")[:100],
+        config=current_app.config["CRM"],
+    )
+    return {"handle": handle}
+
+
+@blueprint.get("/<int:template_id>/state")
+@requires("templates.read")
+def state(template_id: int) -> ResponseReturnValue:
+    """The state alone, asked again while Meta looks at it."""
+    template = templates.load_template(current_scope(), template_id)
+    return render_template("templates/_state.html", **around(template))
+
+
+def after_saving(answer: ResponseReturnValue, saved: list[Template]) -> ResponseReturnValue:
+    """What Meta has already goes to it with every change; a draft when the person says so."""
+    is_saved = not (isinstance(answer, tuple) and answer[1] in (409, 422))
+    if saved and is_saved:
+        template = saved[-1]
+        if template.template_id is not None or request.form.get("review"):
+            ask_meta(template.id)
+    return answer
+
+
+def ask_meta(template_id: int) -> None:
+    """To review; a refusal is said in words, and the draft stays."""
+    try:
+        templates.submit_template(template_id, config=current_app.config["CRM"])
+    except DomainError as error:
+        words = _(error.message, **error.values)
+        told = error.values.get("told")
+        flash(f"{words} {_('Meta says')}: {told}" if told else words)
+    else:
+        flash(_("Sent to Meta's review."))
 
 
 def address(template: Template) -> str:
@@ -104,9 +228,17 @@ def prepared(form: TemplateForm) -> TemplateForm:
 
 def around(template: Template | None) -> dict[str, Any]:
     changes = find_last_changes("templates", [template.id]) if template else {}
+    words: dict[str, Callable[[], str] | Any] = {
+        "words": STATUS_WORDS,
+        "helps": STATUS_HELP,
+        "reasons": REJECTION_WORDS,
+        "qualities": QUALITY_WORDS,
+        "categories": CATEGORY_WORDS,
+    }
     return {
         "template": template,
         "draft": template is None or templates.is_draft(template),
-        "words": STATUS_WORDS,
+        "editable": template is None or templates.may_edit(template),
         "change": changes.get(template.id) if template else None,
+        **words,
     }

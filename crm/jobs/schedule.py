@@ -107,4 +107,5 @@ PERIODIC: tuple[Periodic, ...] = (
     Periodic("ledger.purge", every=3600),
     Periodic("media.count", every=60),
     Periodic("media.tidy", every=3600),
+    Periodic("templates.sync_all", every=3600),
 )

@@ -208,6 +208,9 @@ class TimedHttp:
         """With `into`, a good answer is handed over piece by piece and `body` is empty."""
         return self._call("GET", url, None, headers, into)
 
+    def delete(self, url: str, *, headers: Mapping[str, str]) -> Answer:
+        return self._call("DELETE", url, None, headers)
+
     def _call(
         self,
         method: str,

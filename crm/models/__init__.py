@@ -69,7 +69,7 @@ from crm.models.quick_replies import QuickReply
 from crm.models.schedule import ScheduledRun
 from crm.models.settings import Setting
 from crm.models.tasks import Task, TaskComment, TaskPriority, TaskStatus
-from crm.models.templates import HeaderType, Template, TemplateStatus
+from crm.models.templates import HeaderType, ParameterFormat, Template, TemplateStatus
 from crm.models.users import (
     AgentState,
     AgentStatus,
@@ -154,6 +154,7 @@ __all__ = [
     "NumberStatus",
     "OutgoingEmail",
     "OverflowAction",
+    "ParameterFormat",
     "PendingReason",
     "Permission",
     "PermissionType",

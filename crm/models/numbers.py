@@ -89,6 +89,9 @@ class WhatsappNumber(Model):
     limit_action: Mapped[LimitAction] = mapped_column(
         choice(LimitAction, 20), server_default="hold"
     )
+    # What customers see of us: blue ticks when the owner reads, "typing" while the owner writes.
+    sends_read_receipts: Mapped[bool] = mapped_column(server_default=text("true"))
+    sends_typing: Mapped[bool] = mapped_column(server_default=text("true"))
     total_messages_sent: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
     total_messages_received: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
     last_message_at: Mapped[datetime | None] = mapped_column(Timestamp)

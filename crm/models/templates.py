@@ -37,6 +37,13 @@ class HeaderType(StrEnum):
     LOCATION = "LOCATION"
 
 
+class ParameterFormat(StrEnum):
+    """{{1}}, {{2}} or {{first_name}}."""
+
+    POSITIONAL = "POSITIONAL"
+    NAMED = "NAMED"
+
+
 class Template(Model):
     """Only an approved one may be sent, and it is the only thing that leaves a closed window."""
 
@@ -44,6 +51,7 @@ class Template(Model):
     __table_args__ = (
         one_of("status", TemplateStatus),
         one_of("header_type", HeaderType),
+        one_of("parameter_format", ParameterFormat),
         UniqueConstraint(
             "whatsapp_number_id",
             "template_name",
@@ -53,6 +61,8 @@ class Template(Model):
         Index("idx_templates_whatsapp_number_id", "whatsapp_number_id"),
         Index("idx_templates_template_name", "template_name"),
         Index("idx_templates_status", "status"),
+        # News of Meta's name a template by its id.
+        Index("idx_templates_template_id", "template_id"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -67,11 +77,25 @@ class Template(Model):
     header_content: Mapped[str | None] = mapped_column(Text)
     body_content: Mapped[str] = mapped_column(Text)
     footer_content: Mapped[str | None] = mapped_column(Text)
+    # Meta's own objects: {type, text, url?, phone_number?}.
     buttons: Mapped[list[Any] | None] = mapped_column(JsonB)
+    # What the body's variables are called, in their order: labels, or the names of named ones.
     variables: Mapped[list[Any] | None] = mapped_column(JsonB)
+    parameter_format: Mapped[ParameterFormat] = mapped_column(
+        choice(ParameterFormat, 20), server_default="POSITIONAL"
+    )
+    # {header: text or media handle, body: [one per variable], buttons: {"0": ...}}
+    examples: Mapped[dict[str, Any] | None] = mapped_column(JsonB)
     status: Mapped[TemplateStatus] = mapped_column(
         choice(TemplateStatus, 30), server_default="pending"
     )
+    # Meta's word for a rejection (INVALID_FORMAT, ...), and what it said beside the status.
+    rejected_reason: Mapped[str | None] = mapped_column(Text)
+    status_detail: Mapped[str | None] = mapped_column(Text)
+    quality_score: Mapped[str | None] = mapped_column(String(20))
+    # Meta has announced that the category will change to this one.
+    next_category: Mapped[str | None] = mapped_column(String(50))
+    synced_at: Mapped[datetime | None] = mapped_column(Timestamp)
     usage_count: Mapped[int] = mapped_column(server_default=text("0"))
     created_at: Mapped[datetime] = mapped_column(Timestamp, server_default=NOW)
     updated_at: Mapped[datetime] = mapped_column(Timestamp, server_default=NOW, onupdate=NOW)

@@ -81,6 +81,8 @@ class User(UserMixin, Model):
     language: Mapped[str] = mapped_column(String(10), server_default="es")
     # NULL = the installation's zone.
     time_zone: Mapped[str | None] = mapped_column(String(50))
+    # Enter sends and Shift+Enter breaks the line, or the other way round.
+    enter_sends: Mapped[bool] = mapped_column(server_default=text("true"))
     # The author of what nobody typed: reminders of rules, tasks of jobs. Cannot log in.
     is_system: Mapped[bool] = mapped_column(server_default=text("false"))
     last_login_at: Mapped[datetime | None] = mapped_column(Timestamp)

@@ -125,6 +125,7 @@ AREAS = {
                     {"type": "QUICK_REPLY", "text": "Gracias"},
                 ],
                 variables=["1", "2"],
+                examples={"body": ["Ana", "A-1"]},
             )
         ),
         {"footer_content": "Charla S. A. S."},
@@ -299,6 +300,15 @@ BAD = [
     ("templates", {"template_name": "Pedido Enviado"}, "template_name", "Small letters"),
     ("templates", {"body_content": "Hola {{2}}"}, "body_content", "without a gap"),
     ("templates", {"body_content": "Hola {{nombre}}"}, "body_content", "Variables are numbers"),
+    ("templates", {"body_content": "{{1}}, su pedido {{2}} llega."}, "body_content", "beginning"),
+    ("templates", {"body_content": "Hola {{1}}, su pedido: {{2}}."}, "body_content", "the end"),
+    ("templates", {"body_content": "Señora {{1}} {{2}} hola a usted"}, "body_content", "between"),
+    ("templates", {"body_content": "Hola {{1}} y {{2}} adiós"}, "body_content", "so little text"),
+    ("templates", {"body_examples": "Ana"}, "body_examples", "one a line"),
+    ("templates", {"header_type": "IMAGE"}, "header_example", "choose a file"),
+    ("templates", {"buttons-0-value": "https://x/{{1}}/y"}, "buttons", "marked cells"),
+    ("templates", {"buttons-0-type": "PHONE_NUMBER"}, "buttons", "marked cells"),
+    ("templates", {"buttons-0-text": "Gracias"}, "buttons", "say the same"),
     ("templates", {"body_content": "x" * 1025}, "body_content", "At most 1,024"),
     ("templates", {"footer_content": "{{1}}"}, "footer_content", "no variables"),
     ("templates", {"header_type": "TEXT"}, "header_content", "text of the header"),
@@ -605,17 +615,13 @@ def test_a_rule_keeps_conditions_that_the_form_does_not_know(admin, cast):
     assert conditions["first_contact"] is False
 
 
-def test_a_template_that_meta_has_is_only_shown(admin, cast):
+def test_a_template_in_review_is_only_shown(admin, cast):
     template = made(AREAS["templates"], cast)
-    template.status, template.template_id = TemplateStatus.APPROVED, "123"
+    template.status, template.template_id = TemplateStatus.PENDING, "123"
     db.session.commit()
     path = f"/settings/templates/{template.id}"
     assert "<fieldset disabled>" in admin.get(path).text
     assert post_form(admin, path, {"footer_content": "x"}).status_code == 409
-    assert (
-        admin.post(f"{path}/delete", data={"confirm_name": template.template_name}).status_code
-        == 409
-    )
 
 
 def test_the_home_shows_each_person_what_they_may_open(cast, browse):

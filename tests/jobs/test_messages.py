@@ -22,6 +22,7 @@ from crm.models import (
     QueueStatus,
     WhatsappNumber,
 )
+from crm.services.messages.contents import Text
 from crm.services.messages.outbound import queue_outbound
 from tests.factories import make_campaign, make_chat, make_client, make_number
 from tests.simulator.server import NUMBER, NUMBER_2, simulator_server
@@ -86,7 +87,7 @@ def open_chat(whatsapp, number):
 
 def write(chat, words):
     with atomic():
-        return queue_outbound(chat, text=words)
+        return queue_outbound(chat, Text(words))
 
 
 def drain(number):

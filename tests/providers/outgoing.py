@@ -57,7 +57,7 @@ ALL: dict[str, Content] = {
     "sticker": Media(MediaKind.STICKER, media_id="16"),
     "location": Location(4.6097, -74.0817, "Bogotá", "Carrera 7 # 12-34"),
     "location on the equator": Location(0.0, 0.0),
-    "contacts": Contacts((CARD, ContactCard("Luis", "Luis"))),
+    "contacts": Contacts((CARD, ContactCard("Luis", "Luis", emails=("luis@example.com",)))),
     "reaction": Reaction("wamid.target", "👍"),
     "reaction taken back": Reaction("wamid.target", ""),
     "buttons": Buttons("¿Confirmamos?", THREE, header="Su cita", footer="Clínica Vida"),

@@ -12,6 +12,7 @@ from crm.models import (
     ClientIdentity,
     IdentityKind,
     MessageStatus,
+    MessageType,
     NumberPace,
     NumberStatus,
     QueuedMessage,
@@ -265,13 +266,22 @@ def test_the_window_is_asked_again_at_sending(number, chat, settings):
     assert (error.effect, error.code) == (Effect.PERMANENT, "window_closed")
 
 
-def test_a_block_or_an_opt_out_meanwhile_stops_it(number, chat, settings):
+def test_a_block_meanwhile_stops_it(number, chat, settings):
     queue(chat)
     found = claim_one(number, settings)
     chat.client.is_blocked = True
     db.session.commit()
     assert refused(found, settings).code == "blocked"
-    chat.client.is_blocked, chat.client.opt_in = False, False
+
+
+def test_an_opt_out_meanwhile_stops_advertising_and_no_answer(number, chat, settings):
+    advert = {"template": {"name": "oferta", "language": "es", "category": "MARKETING"}}
+    queue(chat, message_type=MessageType.TEMPLATE, meta=advert)
+    found = claim_one(number, settings)
+    chat.client.opt_in_date = utcnow()
+    db.session.commit()
+    assert delivery.load_outgoing(found, settings=settings).message.content.name == "oferta"
+    chat.client.opt_in = False
     db.session.commit()
     assert refused(found, settings).code == "opted_out"
 

@@ -18,7 +18,7 @@ from crm.db import atomic, db
 from crm.lib.clock import utcnow
 from crm.models import Message, MessageStatus, QueuedMessage, QueueStatus
 from crm.providers.base import Receipt
-from crm.providers.outbound import Effect, ProviderError, SendResult
+from crm.providers.outbound import Effect, ProviderError, SendResult, Text
 from crm.services.messages import delivery, outcomes
 from crm.services.messages.delivery import Claim, Settings
 from crm.services.messages.outbound import queue_outbound
@@ -69,7 +69,7 @@ class Delivery:
 
     def write(self, pick: int) -> None:
         with atomic():
-            queue_outbound(self.chats[pick % 2], text="Hola")
+            queue_outbound(self.chats[pick % 2], Text("Hola"))
 
     def claim(self, pick: int) -> None:
         with atomic():

@@ -21,6 +21,7 @@ from crm.models import (
     QueuedMessage,
     QueueStatus,
 )
+from crm.providers.outbound import Text
 from crm.services.chats import ChatIsOver, person
 from crm.services.messages import outbound
 from crm.services.messages.outbound import (
@@ -28,7 +29,6 @@ from crm.services.messages.outbound import (
     ClientBlocked,
     NotFailed,
     NotWaiting,
-    OptedOut,
     Priority,
     WindowClosed,
     cancel_message,
@@ -56,7 +56,7 @@ def chat(cast):
 
 def write(chat, text="Hola", **more):
     with atomic():
-        return queue_outbound(chat, text=text, **more)
+        return queue_outbound(chat, Text(text), **more)
 
 
 def row_of(message):
@@ -123,7 +123,9 @@ def test_a_double_click_in_parallel_is_one_message(chat, cast, app):
 
                     found = db.session.get_one(Chat, chat_id)
                     author = db.session.get_one(User, user_id)
-                    ids.append(queue_outbound(found, text="Hola", author=author, client_key=key).id)
+                    ids.append(
+                        queue_outbound(found, Text("Hola"), author=author, client_key=key).id
+                    )
             except Exception as error:
                 errors.append(error)
 
@@ -184,16 +186,12 @@ def test_the_window_is_the_clients_on_this_number_and_not_the_chats(chat, cast):
     write(chat)
 
 
-def test_it_respects_blocks_opt_outs_and_numbers_that_cannot_send(chat, cast):
+def test_it_respects_blocks_and_numbers_that_cannot_send(chat, cast):
     chat.client.is_blocked = True
     db.session.commit()
     with pytest.raises(ClientBlocked):
         write(chat)
-    chat.client.is_blocked, chat.client.opt_in = False, False
-    db.session.commit()
-    with pytest.raises(OptedOut):
-        write(chat)
-    chat.client.opt_in, cast.number.provider = True, Provider.WPPCONNECT
+    chat.client.is_blocked, cast.number.provider = False, Provider.WPPCONNECT
     db.session.commit()
     with pytest.raises(CannotSend):
         write(chat)
@@ -208,6 +206,12 @@ def test_it_refuses_nothing_and_too_much_and_cleans_what_postgres_cannot_keep(ch
     assert write(chat, "a\x00b\ud83d").content == "ab\ufffd"
 
 
+def test_who_wants_no_advertising_still_gets_an_answer(chat, cast):
+    chat.client.opt_in = False
+    db.session.commit()
+    assert write(chat, author=cast.laura).status is MessageStatus.PENDING
+
+
 def test_a_quote_carries_the_providers_id(chat):
     asked = make_message(chat, content="¿Precio?")
     db.session.commit()
@@ -218,7 +222,7 @@ def test_a_quote_carries_the_providers_id(chat):
 def test_a_failed_transaction_leaves_and_rings_nothing(chat):
     def unit():
         with atomic():
-            queue_outbound(chat, text="Hola")
+            queue_outbound(chat, Text("Hola"))
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):

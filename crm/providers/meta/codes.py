@@ -126,7 +126,7 @@ OURS: dict[str, str] = {
     "window_closed": CODES[131047].reason,
     "cancelled": "Cancelled before it was sent.",
     "recipient_missing": "This contact has no number or user id to write to.",
-    "opted_out": "This contact does not want messages.",
+    "opted_out": "This contact has not agreed to advertising.",
     "blocked": "This contact is blocked.",
 }
 """Codes of our own, in messages.error_code beside Meta's."""

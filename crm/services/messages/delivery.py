@@ -36,6 +36,7 @@ from crm.providers.meta.client import MetaChannel
 from crm.providers.outbound import Effect, OutboundMessage, ProviderError, Recipient
 from crm.services.messages import window
 from crm.services.messages.backoff import Backoff
+from crm.services.messages.consent import is_unwanted
 from crm.services.messages.contents import read_content
 
 log = structlog.get_logger(__name__)
@@ -267,7 +268,8 @@ def load_outgoing(claim: Claim, *, settings: Settings) -> Outgoing:
     ).one()
     if client.is_blocked:
         raise _refusal("blocked")
-    if not client.opt_in:
+    template = (message.meta or {}).get("template")
+    if template is not None and is_unwanted(client, template):
         raise _refusal("opted_out")
     if message.message_type != MessageType.TEMPLATE and not window.is_open(
         client_id=client.id, whatsapp_number_id=number.id, provider=number.provider

@@ -13,14 +13,14 @@ from sqlalchemy import func, select
 
 from crm.db import database_now, db
 from crm.doorbell import ring_on_commit
-from crm.errors import Conflict, Invalid, NotFound
-from crm.events import ChatChanged, MessageAdded, publish_on_commit
-from crm.lib.text import clean
+from crm.errors import Conflict, NotFound
+from crm.events import ChatChanged, MessageAdded, MessageChanged, publish_on_commit
 from crm.models import (
     Chat,
     ChatEvent,
     Client,
     Direction,
+    File,
     LeadStatus,
     Message,
     MessageStatus,
@@ -31,12 +31,15 @@ from crm.models import (
     User,
     WhatsappNumber,
 )
+from crm.providers.outbound import Content
 from crm.services.chats import Actor, ChatIsOver, lock_chat, person, record_human_reply
 from crm.services.chats.moves import touch_chat
 from crm.services.messages import window
 from crm.services.messages.announcing import announce_ticks, audience_of
+from crm.services.messages.checks import check_content
+from crm.services.messages.consent import is_unwanted
+from crm.services.messages.contents import Described, describe
 
-MAX_TEXT = 4096
 MAX_RETRIES = 6
 # The providers that the delivery can speak to.
 SENDABLE = frozenset({Provider.META})
@@ -62,7 +65,10 @@ class ClientBlocked(Conflict):
 
 class OptedOut(Conflict):
     code = "opted_out"
-    message = "This contact does not want messages."
+    message = (
+        "This contact has not agreed to advertising: a marketing template may not be sent. "
+        "Answers and service templates may."
+    )
 
 
 class CannotSend(Conflict):
@@ -82,24 +88,49 @@ class NotFailed(Conflict):
 
 def queue_outbound(
     chat: Chat,
+    content: Content,
     *,
-    text: str,
     author: User | None = None,
     client_key: UUID | None = None,
     reply_to: Message | None = None,
     quick_reply_id: int | None = None,
     priority: Priority | None = None,
+    file: File | None = None,
 ) -> Message:
-    """Write a text message of ours and queue it; the caller's transaction commits both.
+    """Write a message of ours and queue it; the caller's transaction commits both.
 
     `author` is the person who wrote it; None means a bot or the system. `client_key` comes from the
     composer's form: the same key again returns the message that is there (a double click is one
-    message). `reply_to` is the message that this one quotes.
+    message). `reply_to` is the message that this one quotes, `file` what a Media is made of.
+    Templates go through `services.templates.queue_template`, which knows what they say.
 
-    Raises ChatIsOver, WindowClosed, ClientBlocked, OptedOut, CannotSend, Invalid for an empty or
-    too long text, Conflict for a key that belongs to another chat.
+    Raises ChatIsOver, WindowClosed, ClientBlocked, CannotSend, Invalid for what WhatsApp would not
+    take, Conflict for a key that belongs to another chat.
     """
-    text = check_text(text)
+    return queue_described(
+        chat,
+        describe(check_content(content)),
+        author=author,
+        client_key=client_key,
+        reply_to=reply_to,
+        quick_reply_id=quick_reply_id,
+        priority=priority,
+        file=file,
+    )
+
+
+def queue_described(
+    chat: Chat,
+    row: Described,
+    *,
+    author: User | None = None,
+    client_key: UUID | None = None,
+    reply_to: Message | None = None,
+    quick_reply_id: int | None = None,
+    priority: Priority | None = None,
+    file: File | None = None,
+) -> Message:
+    """The second half of `queue_outbound`, for a content that is checked and described."""
     client_key = client_key or uuid4()
     # The house's order of locks. They also make the second click wait for the first one's commit.
     client = _lock_client(chat.client_id)
@@ -111,8 +142,14 @@ def queue_outbound(
         return existing
     if chat.status.is_final:
         raise ChatIsOver
-    check_may_send(client, whatsapp_number_id=chat.whatsapp_number_id)
-    if author is not None:
+    check_may_send(
+        client,
+        whatsapp_number_id=chat.whatsapp_number_id,
+        template=(row.meta or {}).get("template"),
+    )
+    # A reaction is seen on its message: it answers nobody and counts as no message.
+    speaks = row.kind is not MessageType.REACTION
+    if author is not None and speaks:
         chat = record_human_reply(chat, author)
         _note_contact(client, chat, author)
     message = Message(
@@ -120,11 +157,13 @@ def queue_outbound(
         client_id=chat.client_id,
         whatsapp_number_id=chat.whatsapp_number_id,
         direction=Direction.OUTBOUND,
-        message_type=MessageType.TEXT,
-        content=text,
+        message_type=row.kind,
+        content=row.text,
+        media_file_id=file.id if file else None,
+        media_mime_type=file.mime_type if file else None,
         user_id=author.id if author else None,
         is_bot_message=author is None,
-        meta=_quote(reply_to),
+        meta={**row.meta, **_quote(reply_to)} or None,
         quick_reply_id=quick_reply_id,
         client_key=client_key,
         max_retries=MAX_RETRIES,
@@ -136,7 +175,9 @@ def queue_outbound(
     if priority is None:
         priority = Priority.AGENT if author else Priority.BOT
     _enqueue(message, priority=priority)
-    _count(chat, client, message)
+    _announce(chat, message)
+    if speaks:
+        _count(chat, client, message)
     return message
 
 
@@ -154,7 +195,11 @@ def retry_message(message: Message, *, actor: Actor) -> Message:
         raise NotFailed
     if chat.status.is_final:
         raise ChatIsOver
-    check_may_send(client, whatsapp_number_id=message.whatsapp_number_id)
+    check_may_send(
+        client,
+        whatsapp_number_id=message.whatsapp_number_id,
+        template=(message.meta or {}).get("template"),
+    )
     old = _lock_queue_row(message.id)
     attempts, priority = (old.attempts, old.priority) if old else (0, Priority.AGENT)
     if old is not None:
@@ -195,26 +240,22 @@ def cancel_message(message: Message, *, actor: Actor) -> Message:
     return message
 
 
-def check_text(text: str) -> str:
-    """The text as it will be stored; Invalid if nothing is in it or WhatsApp would not take it."""
-    text = clean(text).strip()
-    if not text:
-        raise Invalid("Write a message first.")
-    if len(text) > MAX_TEXT:
-        raise Invalid("A message may have at most %(limit)s characters.", limit=MAX_TEXT)
-    return text
+def check_may_send(
+    client: Client, *, whatsapp_number_id: int, template: dict[str, Any] | None = None
+) -> None:
+    """Raise the reason why this may not leave to this client through this number.
 
-
-def check_may_send(client: Client, *, whatsapp_number_id: int) -> None:
-    """Raise the reason why a free text may not leave to this client through this number."""
+    `template` is the metadata of a template message; None is free text and all the rest.
+    """
     number = db.session.get_one(WhatsappNumber, whatsapp_number_id)
     if number.provider not in SENDABLE or number.deleted_at is not None:
         raise CannotSend
     if client.is_blocked:
         raise ClientBlocked
-    if not client.opt_in:
-        raise OptedOut
-    if not window.is_open(
+    if template is not None:
+        if is_unwanted(client, template):
+            raise OptedOut
+    elif not window.is_open(
         client_id=client.id, whatsapp_number_id=number.id, provider=number.provider
     ):
         raise WindowClosed
@@ -288,15 +329,27 @@ def _count(chat: Chat, client: Client, message: Message) -> None:
     chat.last_message_at = message.position
     client.last_contact_at = message.position
     touch_chat(chat)
-    audience = audience_of(chat)
-    publish_on_commit(MessageAdded(chat.id, message.id), audience)
-    publish_on_commit(ChatChanged(chat.id), audience)
+    publish_on_commit(ChatChanged(chat.id), audience_of(chat))
 
 
-def _quote(reply_to: Message | None) -> dict[str, Any] | None:
+def _announce(chat: Chat, message: Message) -> None:
+    """A reaction is news of the message that it stands on."""
+    if message.message_type is not MessageType.REACTION:
+        publish_on_commit(MessageAdded(chat.id, message.id), audience_of(chat))
+        return
+    target = db.session.scalar(
+        select(Message.id).where(
+            Message.whatsapp_message_id == (message.meta or {})["reaction"]["message_id"]
+        )
+    )
+    if target is not None:
+        publish_on_commit(MessageChanged(chat.id, target), audience_of(chat))
+
+
+def _quote(reply_to: Message | None) -> dict[str, Any]:
     """The same shape as in a message of the customer that quotes; see providers/base.py."""
     if reply_to is None or reply_to.whatsapp_message_id is None:
-        return None
+        return {}
     return {"quote": {"message_id": reply_to.whatsapp_message_id}}
 
 

@@ -16,6 +16,7 @@ from sqlalchemy import func, select
 from crm.db import db
 from crm.errors import DomainError
 from crm.models import Campaign, CampaignStatus, Chat, ChatEvent, ChatStatus, Client
+from crm.providers.outbound import Text
 from crm.services import hours
 from crm.services.messages.outbound import queue_outbound
 from crm.services.routing.line import in_order_of_the_line
@@ -43,7 +44,7 @@ def say(chat: Chat, text: str | None, values: Mapping[str, str] | None = None) -
     if not text:
         return False
     try:
-        queue_outbound(chat, text=text)
+        queue_outbound(chat, Text(text))
     except DomainError:
         return False
     return True

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,20 +9,21 @@ from sqlalchemy import func, select
 
 from crm.db import db
 from crm.errors import Conflict, NotFound
-from crm.models import Template, TemplateStatus, WhatsappNumber
+from crm.models import ParameterFormat, Template, TemplateStatus, WhatsappNumber
 from crm.permissions import Scope
 from crm.services.kit import ListQuery, Page, WrongField, find_page
 from crm.services.numbers import visible_numbers
+from crm.services.templates.definition import ordered_names
 
 FIELDS = (
     "whatsapp_number_id", "template_name", "language", "category", "header_type",
     "header_content", "body_content", "footer_content",
 )  # fmt: skip
-# Meta has not judged these: they may still be changed and deleted here.
-DRAFTS = (TemplateStatus.PENDING, TemplateStatus.REJECTED)
+# What Meta lets be changed, and what stays as it was when it first saw the template.
+EDITABLE = frozenset({TemplateStatus.APPROVED, TemplateStatus.REJECTED, TemplateStatus.PAUSED})
+FIXED = ("whatsapp_number_id", "template_name", "language", "parameter_format")
 # The key of a button's value in Meta's own words.
 VALUE_KEYS = {"URL": "url", "PHONE_NUMBER": "phone_number"}
-VARIABLE = re.compile(r"\{\{\s*([0-9]+)\s*\}\}")
 
 
 def load_template(scope: Scope, template_id: int, *, lock: bool = False) -> Template:
@@ -50,6 +50,8 @@ def find_templates(scope: Scope, query: ListQuery) -> Page:
     )
     if status := query.filters.get("status"):
         statement = statement.where(Template.status == status)
+    if category := query.filters.get("category"):
+        statement = statement.where(Template.category == category)
     if number := query.filters.get("number"):
         statement = statement.where(Template.whatsapp_number_id == int(number))
     return find_page(
@@ -67,18 +69,29 @@ def find_templates(scope: Scope, query: ListQuery) -> Page:
 
 
 def is_draft(template: Template) -> bool:
-    return template.status in DRAFTS and template.template_id is None
+    """Meta has never seen it."""
+    return template.template_id is None
+
+
+def may_edit(template: Template) -> bool:
+    """A draft, or what Meta takes again for review."""
+    return is_draft(template) or template.status in EDITABLE
 
 
 def state_of(template: Template) -> dict[str, Any]:
     state = {name: getattr(template, name) for name in FIELDS}
+    examples = template.examples or {}
     state["header_type"] = str(template.header_type) if template.header_type else None
+    state["parameter_format"] = str(template.parameter_format)
+    state["body_examples"] = "\n".join(str(line) for line in examples.get("body") or ()) or None
+    state["header_example"] = examples.get("header")
     state["buttons"] = [
         {
             "key": index,
             "type": button.get("type"),
             "text": button.get("text"),
             "value": button.get(VALUE_KEYS.get(button.get("type"), "")),
+            "example": (examples.get("buttons") or {}).get(str(index)),
         }
         for index, button in enumerate(template.buttons or [])
     ]
@@ -94,19 +107,16 @@ def create_template(values: Mapping[str, Any], *, created_by: int) -> Template:
 
 
 def update_template(template: Template, values: Mapping[str, Any]) -> Template:
-    """Conflict for one that Meta knows: its text is Meta's."""
-    if not is_draft(template):
-        raise Conflict("Meta has this template already; make another one for another text.")
+    """Conflict for one that Meta does not let be changed now; name and language stay once it has
+    them.
+    """
+    if not may_edit(template):
+        raise Conflict("Meta does not let this template be changed now.")
+    if template.template_id is not None:
+        values = {**values, **{name: getattr(template, name) for name in FIXED}}
     _write(template, values)
-    template.status = TemplateStatus.PENDING
     db.session.flush()
     return template
-
-
-def delete_template(template: Template) -> None:
-    if not is_draft(template):
-        raise Conflict("Meta has this template already; delete it there.")
-    db.session.delete(template)
 
 
 def _write(template: Template, values: Mapping[str, Any]) -> None:
@@ -127,13 +137,31 @@ def _write(template: Template, values: Mapping[str, Any]) -> None:
         )
     for field in FIELDS:
         setattr(template, field, values[field])
-    found = {int(number) for number in VARIABLE.findall(values["body_content"])}
-    template.variables = [str(number) for number in sorted(found)] or None
+    template.parameter_format = ParameterFormat(values["parameter_format"])
+    names = ordered_names(template.body_content, template.parameter_format)
+    if len(template.variables or []) != len(names) or template.parameter_format == "NAMED":
+        template.variables = names or None
     template.buttons = [_button(row) for row in values["buttons"]] or None
+    template.examples = _examples(template, values, len(names))
+
+
+def _examples(template: Template, values: Mapping[str, Any], wanted: int) -> dict[str, Any] | None:
+    lines = [line.strip() for line in (values["body_examples"] or "").splitlines() if line.strip()]
+    found: dict[str, Any] = {}
+    if lines and wanted:
+        found["body"] = lines[:wanted]
+    if template.header_type and values["header_example"]:
+        found["header"] = values["header_example"]
+    buttons = {
+        str(at): row["example"] for at, row in enumerate(values["buttons"]) if row.get("example")
+    }
+    if buttons:
+        found["buttons"] = buttons
+    return found or None
 
 
 def _button(row: Mapping[str, Any]) -> dict[str, Any]:
-    button = {"type": row["type"], "text": row["text"]}
+    button = {"type": row["type"]} | ({"text": row["text"]} if row["text"] else {})
     if key := VALUE_KEYS.get(row["type"]):
         button[key] = row["value"]
     return button
