@@ -4,8 +4,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects.postgresql import JSONB
 
-revision = "0007_templates_and_habits"
-down_revision = "0006_routing"
+revision = "0009_templates_and_habits"
+down_revision = "0008_files_and_media"
 branch_labels = None
 depends_on = None
 
