@@ -58,6 +58,7 @@ class Config:
     meta_verify_tokens: tuple[str, ...] = field(default=(), repr=False)
     meta_graph_url: str = DEFAULT_GRAPH_URL
     trusted_hosts: tuple[str, ...] = ()
+    webhook_url: str | None = None
     default_locale: str = "es"
     default_time_zone: str = "America/Bogota"
     proxy_hops: int = 0
@@ -72,6 +73,9 @@ class Config:
     access_check_seconds: float = 5
     absent_seconds: float = 120
     ledger_days: int = 30
+    wppconnect_check_seconds: float = 60
+    wppconnect_stuck_seconds: float = 150
+    wppconnect_gap_seconds: float = 300
     database_pool_size: int = 10
     testing: bool = False
 
@@ -96,6 +100,7 @@ class Config:
             meta_verify_tokens=comma_list(env, "META_VERIFY_TOKEN"),
             meta_graph_url=web_url(env, "META_GRAPH_URL", DEFAULT_GRAPH_URL),
             trusted_hosts=comma_list(env, "CRM_TRUSTED_HOSTS"),
+            webhook_url=web_url(env, "CRM_WEBHOOK_URL", "") or None,
             proxy_hops=integer(env, "CRM_PROXY_HOPS", 1 if env.get("DYNO") else 0, low=0, high=5),
             https=boolean(env, "CRM_HTTPS", bool(env.get("DYNO"))),
             session_idle_seconds=integer(env, "CRM_SESSION_IDLE_SECONDS", 8 * 3600, low=60),
@@ -108,6 +113,9 @@ class Config:
             access_check_seconds=seconds(env, "CRM_ACCESS_CHECK_SECONDS", 5),
             absent_seconds=seconds(env, "CRM_ABSENT_SECONDS", 120),
             ledger_days=integer(env, "CRM_LEDGER_DAYS", 30, low=30, high=3650),
+            wppconnect_check_seconds=seconds(env, "CRM_WPPCONNECT_CHECK_SECONDS", 60),
+            wppconnect_stuck_seconds=seconds(env, "CRM_WPPCONNECT_STUCK_SECONDS", 150),
+            wppconnect_gap_seconds=seconds(env, "CRM_WPPCONNECT_GAP_SECONDS", 300),
             database_pool_size=integer(env, "CRM_DATABASE_POOL_SIZE", 10, low=1, high=200),
             testing=boolean(env, "CRM_TESTING", False),
         )
@@ -133,6 +141,16 @@ class Config:
         """Seals the audit trail. Made from the secret key unless CRM_AUDIT_KEY names its own."""
         given = self.audit_secret or self.secret_key
         return hmac.new(given.encode(), b"charla audit trail", hashlib.sha256).digest()
+
+    @property
+    def webhook_base(self) -> str:
+        """Where a WPPConnect server reaches us; without a setting, on this machine."""
+        return self.webhook_url or self.public_url or f"http://127.0.0.1:{self.port}"
+
+    @property
+    def spool_dir(self) -> Path:
+        """Files that came in with a POST, until the media job has taken them."""
+        return self.data_dir / "spool"
 
     @property
     def session_cookie_name(self) -> str:

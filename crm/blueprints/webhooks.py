@@ -1,4 +1,4 @@
-"""Where the providers post: Meta's handshake and events, and WPPConnect's reserved address.
+"""Where Meta posts: its handshake and its events.
 
 A POST is answered with 200 only after everything in it, and its ledger row, is committed. POSTs
 that arrive together share one transaction (group commit).
@@ -255,13 +255,6 @@ def receive_meta() -> ResponseReturnValue:
         return _plain(413, "too large")
     signature = request.headers.get("X-Hub-Signature-256")
     return _plain(*_door().take(raw, signature, request.remote_addr or ""))
-
-
-@blueprint.post("/wppconnect/<secret>")
-@public
-def receive_wppconnect(secret: str) -> ResponseReturnValue:
-    """The address is reserved: no number here speaks through WPPConnect, so no secret fits."""
-    return _plain(404, "not found")
 
 
 def _door() -> Door:

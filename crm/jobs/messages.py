@@ -21,9 +21,12 @@ from crm.config import Config
 from crm.db import atomic, db, retrying
 from crm.doorbell import job, ring
 from crm.jobs import shutdown
+from crm.lib.addresses import PublicOnly
 from crm.lib.timed_http import TimedHttp
+from crm.providers.clients import ProviderClients
 from crm.providers.meta.client import MetaClient
-from crm.providers.outbound import ProviderError
+from crm.providers.outbound import ProviderError, SendsMessages
+from crm.providers.wppconnect.client import WppConnectClient
 from crm.services.messages import delivery, outcomes, receipts
 from crm.services.messages.backoff import Backoff
 from crm.services.messages.delivery import Claim, Settings
@@ -57,15 +60,22 @@ def deliver(number_id: int) -> None:
     """
     app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
     config: Config = app.config["CRM"]
-    drain = Drain(app, settings_of(config), client_for(config.provider_seconds))
+    client = client_for(config.provider_seconds, config.trusted_hosts)
+    drain = Drain(app, settings_of(config), client)
     if drain.run(first=int(number_id), seconds=SECONDS):
         ring("messages.deliver", number_id)
 
 
 @functools.cache
-def client_for(total_seconds: float) -> MetaClient:
-    """One client for the life of the process: its connections stay open between jobs."""
-    return MetaClient(TimedHttp(total_seconds=total_seconds))
+def client_for(total_seconds: float, trusted_hosts: tuple[str, ...] = ()) -> ProviderClients:
+    """One client for the life of the process: its connections stay open between jobs.
+
+    Meta's address is the operator's own; a WPPConnect server's comes from a form.
+    """
+    guarded = TimedHttp(total_seconds=total_seconds, guard=PublicOnly(trusted_hosts))
+    return ProviderClients(
+        MetaClient(TimedHttp(total_seconds=total_seconds)), WppConnectClient(guarded)
+    )
 
 
 def settings_of(config: Config) -> Settings:
@@ -85,7 +95,7 @@ class Drain:
     in a line of its own; the others only send and record.
     """
 
-    def __init__(self, app: Flask, settings: Settings, client: MetaClient) -> None:
+    def __init__(self, app: Flask, settings: Settings, client: SendsMessages) -> None:
         self.app = app
         self.settings = settings
         self.client = client
@@ -193,7 +203,7 @@ class Drain:
                 self._free.notify_all()
 
 
-def send_one(claim: Claim, *, settings: Settings, client: MetaClient) -> None:
+def send_one(claim: Claim, *, settings: Settings, client: SendsMessages) -> None:
     """Send one claimed message and record what became of it. No transaction is open meanwhile."""
     try:
         outgoing = _unit(partial(delivery.load_outgoing, claim, settings=settings))

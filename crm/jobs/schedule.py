@@ -23,6 +23,7 @@ from crm.services import agents, alarms, emails, routing
 from crm.services.ledger import replays, watching
 from crm.services.media.fetching import find_due_fetches
 from crm.services.messages.delivery import find_due_numbers
+from crm.services.wppconnect import gaps, reconciling, sessions
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,9 @@ SWEEPS: tuple[Sweep, ...] = (
     Sweep("ledger.watch", watching.has_news),
     Sweep("ledger.replay", replays.find_open_replays),
     Sweep("ledger.serve", replays.find_served_numbers),
+    Sweep("wppconnect.check", sessions.find_due_checks),
+    Sweep("wppconnect.catch_up", gaps.find_due_looks),
+    Sweep("wppconnect.reconcile", reconciling.find_due),
 )
 
 PERIODIC: tuple[Periodic, ...] = (

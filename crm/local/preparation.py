@@ -60,6 +60,7 @@ def load_demo(
                         given,
                         encryption_keys=app.config["CRM"].encryption_keys,
                         access_token=environment.get("SIMULATOR_TOKEN"),
+                        gateway_url=f"http://127.0.0.1:{environment['SIMULATOR_PORT']}",
                     )
                 kept["CRM_DEMO_PASSWORD"] = given
                 return DemoAccounts(tuple(people), given)

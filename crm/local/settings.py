@@ -73,6 +73,8 @@ def load(environ: Mapping[str, str]) -> LocalSettings:
         "SIMULATOR_WEBHOOK_URL": f"http://127.0.0.1:{port}/webhooks/meta",
         "SIMULATOR_DATA_DIR": str(folder / "simulator"),
     }
+    # The simulated WPPConnect server is an address inside; the operator's own list wins.
+    values.setdefault("CRM_TRUSTED_HOSTS", "127.0.0.1,localhost")
     # Only this machine may come in, unless it is asked for: the phone page has no login.
     values.setdefault("CRM_BIND", "127.0.0.1")
     values.setdefault("META_GRAPH_URL", f"http://127.0.0.1:{simulator_port}/{GRAPH_VERSION}")

@@ -89,6 +89,7 @@ from crm.models.webhooks import (
     WebhookReplay,
     WebhookStatus,
 )
+from crm.models.wppconnect import NumberEvent, SessionState, WppconnectSession
 
 __all__ = [
     "CHAT_MOVES",
@@ -150,6 +151,7 @@ __all__ = [
     "MessageStatus",
     "MessageType",
     "NodeType",
+    "NumberEvent",
     "NumberPace",
     "NumberStatus",
     "OutgoingEmail",
@@ -172,6 +174,7 @@ __all__ = [
     "RoutingStrategy",
     "RuleAction",
     "ScheduledRun",
+    "SessionState",
     "Setting",
     "StorageType",
     "Tag",
@@ -190,5 +193,6 @@ __all__ = [
     "WebhookReplay",
     "WebhookStatus",
     "WhatsappNumber",
+    "WppconnectSession",
     "next_case_number",
 ]

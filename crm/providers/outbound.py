@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any, Protocol
 
 
 class Effect(StrEnum):
@@ -54,16 +55,18 @@ class ProviderError(Exception):
 class Recipient:
     """Who gets it: a phone number in digits ("573001234567"), or a provider's own user id.
 
-    The user id (Meta's business-scoped one, "CO.13491208655302741918") serves for people who hide
-    their number. Where both are known the phone is used.
+    The user id (Meta's business-scoped one, "CO.13491208655302741918") and the `lid` (the digits of
+    WhatsApp's hidden id, which WPPConnect takes) serve for people who hide their number. Where the
+    phone is known it is used.
     """
 
     phone: str | None = None
     user_id: str | None = None
+    lid: str | None = None
 
     def __post_init__(self) -> None:
-        if not (self.phone or self.user_id):
-            raise ValueError("a recipient needs a phone or a user id")
+        if not (self.phone or self.user_id or self.lid):
+            raise ValueError("a recipient needs a phone, a user id or a lid")
 
 
 class MediaKind(StrEnum):
@@ -302,11 +305,21 @@ class OutboundMessage:
 class SendResult:
     """The provider's yes: the message is accepted (not yet delivered).
 
-    `wa_id` may differ from the number dialled, `user_id` may come without a `wa_id`; both may be
-    missing. `state` is the provider's word, such as "accepted" or "held_for_quality_assessment".
+    `wa_id` may differ from the number dialled, `user_id` and `lid` may come without a `wa_id`; all
+    may be missing. `state` is the provider's word, such as "accepted" or
+    "held_for_quality_assessment". `serialized_id` is the message's name as the provider's own calls
+    take it, where that is longer than the id that we keep.
     """
 
     whatsapp_message_id: str
     wa_id: str | None = None
     user_id: str | None = None
+    lid: str | None = None
     state: str | None = None
+    serialized_id: str | None = None
+
+
+class SendsMessages(Protocol):
+    """A client of any provider, for the channels that are its own."""
+
+    def send(self, channel: Any, message: OutboundMessage) -> SendResult: ...

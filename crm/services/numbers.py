@@ -19,6 +19,7 @@ from crm.models import (
     CampaignNumber,
     Chat,
     NumberStatus,
+    Provider,
     User,
     WhatsappNumber,
 )
@@ -252,7 +253,9 @@ def _switch(number: WhatsappNumber, *, on: bool) -> None:
             "Give the number a campaign first; nobody would take its chats.",
             field_name="switched_on",
         )
-    number.status = NumberStatus.ACTIVE if on else NumberStatus.INACTIVE
+    # A phone behind WPPConnect is proven by its session; nothing can leave before.
+    proven = NumberStatus.ACTIVE if number.provider == Provider.META else NumberStatus.PENDING
+    number.status = proven if on else NumberStatus.INACTIVE
 
 
 def _refuse_taken(values: Mapping[str, Any], *, but: int | None) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-DEFAULT_NUMBERS = [
+DEFAULT_NUMBERS: list[dict[str, Any]] = [
     {
         "id": "100000000000001",
         "display_phone_number": "+57 601 555 0101",
@@ -21,6 +21,16 @@ DEFAULT_NUMBERS = [
         "display_phone_number": "+57 601 555 0102",
         "verified_name": "Línea Soporte",
         "waba_id": "200000000000001",
+    },
+    {
+        "id": "100000000000003",
+        "display_phone_number": "+57 601 555 0103",
+        "verified_name": "Línea Mostrador",
+        "waba_id": "0",
+        "provider": "wppconnect",
+        "session": "mostrador",
+        # The phone was linked before: the session comes up without a QR code.
+        "linked": True,
     },
 ]
 
@@ -44,7 +54,7 @@ class Settings:
     verify_token: str
     token: str
     data_dir: Path
-    numbers: list[dict[str, str]]
+    numbers: list[dict[str, Any]]
     delay_scale: float = 1.0
     retry_seconds: float = 2.0
     retry_cap_seconds: float = 120.0
@@ -151,7 +161,7 @@ def _webhook_url(env: Mapping[str, str]) -> str:
     return value
 
 
-def _numbers(raw: str) -> list[dict[str, str]]:
+def _numbers(raw: str) -> list[dict[str, Any]]:
     if not raw:
         return [dict(number) for number in DEFAULT_NUMBERS]
     example = json.dumps(DEFAULT_NUMBERS[:1], ensure_ascii=False)
@@ -168,11 +178,11 @@ def _numbers(raw: str) -> list[dict[str, str]]:
     return [number_from(row) for row in rows]
 
 
-def number_from(row: Any) -> dict[str, str]:
+def number_from(row: Any) -> dict[str, Any]:
     """A business number from loose JSON; raises SettingsError that says what is wrong."""
     if not isinstance(row, dict):
         raise SettingsError("a number must be an object with id and display_phone_number")
-    found = {
+    found: dict[str, Any] = {
         "id": str(row.get("id") or "").strip(),
         "display_phone_number": str(row.get("display_phone_number") or "").strip(),
         "verified_name": str(row.get("verified_name") or row.get("name") or "").strip(),
@@ -184,5 +194,11 @@ def number_from(row: Any) -> dict[str, str]:
         raise SettingsError(
             "display_phone_number must be a phone number, for example +57 601 555 0101"
         )
+    if row.get("provider") == "wppconnect":
+        session = str(row.get("session") or "").strip()
+        if not session:
+            raise SettingsError("a number of WPPConnect needs the name of its session")
+        linked = row.get("linked") is True
+        found |= {"provider": "wppconnect", "session": session, "waba_id": "0", "linked": linked}
     found["verified_name"] = found["verified_name"] or found["display_phone_number"]
     return found

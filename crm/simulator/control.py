@@ -37,7 +37,7 @@ def asked() -> Row:
 @bp.errorhandler(CustomerError)
 @bp.errorhandler(FaultError)
 @bp.errorhandler(SettingsError)
-def _refuse(error: Exception) -> tuple[Response, int]:
+def refuse(error: Exception) -> tuple[Response, int]:
     return jsonify({"error": str(error)}), 400
 
 
@@ -47,7 +47,7 @@ def state() -> Response:
     sim = simulator()
     return jsonify(
         {
-            "numbers": list(sim.world.numbers.values()),
+            "numbers": [_number(sim, row) for row in sim.world.numbers.values()],
             "customers": list(sim.world.customers.values()),
             "faults": [fault.as_row() for fault in sim.faults.on],
             "settings": _settings(sim),
@@ -67,7 +67,7 @@ def reset() -> Response:
 
 @bp.post("/settings")
 def settings() -> Response:
-    """Change delay_scale, limits, enforce_window, window_refused_at_once while it runs."""
+    """Change delay_scale, limits, enforce_window, window_refused_at_once, wpp_echoes."""
     sim, body = simulator(), asked()
     unknown = set(body) - set(_settings(sim))
     if unknown:
@@ -88,7 +88,15 @@ def _settings(sim: "Simulator") -> Row:
         "limits": sim.limits.on,
         "enforce_window": sim.enforce_window,
         "window_refused_at_once": sim.window_refused_at_once,
+        "wpp_echoes": sim.wpp_echoes,
     }
+
+
+def _number(sim: "Simulator", number: Row) -> Row:
+    """A line; one of WPPConnect with the state of its session."""
+    if number.get("provider") != "wppconnect":
+        return number
+    return {**number, "state": sim.wpp.state(number)["status"]}
 
 
 # -- numbers, customers, faults ------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from crm.simulator import webhooks, wire
+from crm.simulator import webhooks, wire, wpp_shapes
 from crm.simulator.world import Row, now
 
 if TYPE_CHECKING:
@@ -117,20 +117,30 @@ class Customers:
             raise CustomerError(f"There is no business number {number_id}.")
         if kind not in CONTENT_TYPES:
             raise CustomerError(f"kind must be one of {', '.join(sorted(CONTENT_TYPES))}")
+        wpp = number.get("provider") == "wppconnect"
         message: Row = {
-            "wamid": wire.new_wamid(wa_id, outbound=False),
+            "wamid": wpp_shapes.new_id(wpp_shapes.wid(customer), mine=False)
+            if wpp
+            else wire.new_wamid(wa_id, outbound=False),
             "number_id": number_id,
             "wa_id": wa_id,
             "direction": "in",
             "type": kind,
             "at": now() if at is None else at,
-            "status": "sending",
+            # With WPPConnect the line's own phone has it at once, whatever the CRM does.
+            "status": "delivered" if wpp else "sending",
             "content": content,
             **(extra or {}),
         }
         if context:
             message["context"] = context
         event: Row = {"e": "message", "message": message}
+        if wpp:
+            sim.world.record(event)
+            if sim.wpp.is_connected(number_id):
+                sim.wpp.tell_message(message)
+            sim.tell_message(message)
+            return message
         if number["waba_id"] not in sim.world.unsubscribed:
             event["out"] = sim.outbox.row(
                 number_id,

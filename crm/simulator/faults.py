@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 # stage: before = nothing is accepted; fate = accepted, ends otherwise; answer = accepted, but the
-# caller is not told properly; webhook = what the product receives.
+# caller is not told properly; webhook = what the product receives; wpp_... = see wpp.py.
 STAGES: dict[str, str] = {
     "rate_limit": "before",
     "pair_limit": "before",
@@ -32,6 +32,15 @@ STAGES: dict[str, str] = {
     "webhook_shuffled": "webhook",
     "webhook_bad_signature": "webhook",
     "webhook_held": "webhook",
+    # WPPConnect's own, each at a place of its own.
+    "wpp_start": "wpp_start",
+    "wpp_qr": "wpp_qr",
+    "wpp_webhook": "wpp_webhook",
+    "wpp_again": "wpp_again",
+    "wpp_empty": "wpp_empty",
+    "wpp_refuse": "wpp_refuse",
+    "wpp_away": "wpp_away",
+    "wpp_media": "wpp_media",
 }
 ERROR_CODES = {
     "rate_limit": 130429,

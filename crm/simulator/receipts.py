@@ -34,7 +34,8 @@ class Receipts:
                 message["fate"] = fault.kind
             elif fault.kind != "window_closed" or message["type"] != "template":
                 message["fate"] = f"failed:{fault.code}"
-        closed = sim.enforce_window and not sim.window_open(number_id, wa_id)
+        meta = sim.world.numbers[number_id].get("provider") != "wppconnect"
+        closed = meta and sim.enforce_window and not sim.window_open(number_id, wa_id)
         if closed and message["type"] != "template" and "fate" not in message:
             message["fate"] = "failed:131047"
         if number_id in customer.get("blocked", ()) and "fate" not in message:
@@ -113,7 +114,8 @@ class Receipts:
         event: Row = {"e": "status", "wamid": message["wamid"], "status": status, "at": at}
         if errors:
             event["errors"] = errors
-        if number["waba_id"] not in sim.world.unsubscribed:
+        wpp = number.get("provider") == "wppconnect"
+        if not wpp and number["waba_id"] not in sim.world.unsubscribed:
             event["out"] = sim.outbox.row(
                 number["id"],
                 "messages",
@@ -123,6 +125,8 @@ class Receipts:
         sim.world.record(event)
         if "out" in event:
             sim.outbox.schedule(event["out"])
+        if wpp and sim.wpp.is_connected(number["id"]):
+            sim.wpp.tell_ack(message)
         if sim.bus.heard:
             sim.bus.tell("status", {"message": message})
 

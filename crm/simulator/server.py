@@ -8,10 +8,11 @@ from typing import Any
 from flask import Flask, Response, abort, request
 from gevent.pywsgi import WSGIServer
 
-from crm.simulator import control, page
+from crm.simulator import control, page, wpp_control
 from crm.simulator.config import Settings
 from crm.simulator.graph import Graph
 from crm.simulator.simulator import Simulator
+from crm.simulator.wpp_server import WppServer
 
 CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
@@ -27,6 +28,7 @@ def create_page_app(simulator: Simulator, graph: Graph) -> Flask:
     app.config.update(SIMULATOR=simulator, GRAPH=graph, MAX_CONTENT_LENGTH=LARGEST_ORDER)
     app.json.ensure_ascii = False  # type: ignore[attr-defined]
     app.register_blueprint(control.bp)
+    app.register_blueprint(wpp_control.bp)
     app.register_blueprint(page.bp)
     app.before_request(_guard)
     app.after_request(_headers)
@@ -63,11 +65,14 @@ def create_wsgi(settings: Settings) -> Callable[..., Iterable[bytes]]:
     """The whole application for a WSGI server."""
     simulator = Simulator(settings)
     graph = Graph(simulator)
+    wpp = WppServer(simulator)
     pages = create_page_app(simulator, graph)
 
     def dispatch(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         if graph.owns(environ["PATH_INFO"]):
             return graph(environ, start_response)
+        if wpp.owns(environ["PATH_INFO"]):
+            return wpp(environ, start_response)
         return pages(environ, start_response)
 
     return dispatch

@@ -23,6 +23,7 @@ from crm.simulator.receipts import Receipts
 from crm.simulator.seed import CUSTOMERS, TEMPLATES
 from crm.simulator.timeline import Timeline
 from crm.simulator.world import Row, World, now
+from crm.simulator.wpp import Wpp, is_wpp
 
 WINDOW_SECONDS = 24 * 3600
 
@@ -56,6 +57,7 @@ class Simulator:
         self.outbox.on_acked = self._tell_acked
         self.receipts = Receipts(self)
         self.customers = Customers(self)
+        self.wpp = Wpp(self)
         self._heal_ledger()
         self._seed()
         self.receipts.resume()
@@ -68,7 +70,7 @@ class Simulator:
         Raises GraphError. When it returns, the call is in the ledger on the disk.
         """
         number = self.world.numbers.get(number_id)
-        if number is None:
+        if number is None or is_wpp(number):
             raise unknown_object(number_id, verb="post")
         kind = checks.check_send(body)
         customer = self._recipient(number, body)
@@ -86,7 +88,7 @@ class Simulator:
         )
         self.receipts.decide_fate(message, customer)
         self.world.record({"e": "message", "message": message})
-        self.accepted.append(_ledger_row(message, body, raw))
+        self.accepted.append(ledger_row(message, body, raw))
         self.accepted.settle()
         self.world.conversation(number_id, customer["wa_id"]).typing_until = 0.0
         self.receipts.start(message)
@@ -190,6 +192,7 @@ class Simulator:
         self._take_settings()
         self.media.clear()
         self.bus.calls.clear()
+        self.wpp.sessions.clear()
         if ledgers:
             self.accepted.replace([])
             self.acknowledged.replace([])
@@ -197,7 +200,7 @@ class Simulator:
         self.bus.tell("resync", {})
 
     def change_settings(self, changes: Row) -> None:
-        """Change delay_scale, limits, enforce_window, window_refused_at_once; outlives kill -9."""
+        """Change what control.settings names; outlives kill -9."""
         self.world.record({"e": "settings", "set": changes})
         self._take_settings()
 
@@ -206,17 +209,23 @@ class Simulator:
         self.delay_scale: float = kept.get("delay_scale", self.settings.delay_scale)
         self.enforce_window: bool = kept.get("enforce_window", True)
         self.window_refused_at_once: bool = kept.get("window_refused_at_once", False)
+        self.wpp_echoes: bool = kept.get("wpp_echoes", True)
         self.limits = Limits(on=kept.get("limits", self.settings.limits))
 
     def _seed(self) -> None:
-        for number in self.settings.numbers:
-            if self.world.numbers.get(number["id"]) != number:
+        for given in self.settings.numbers:
+            known: Row = self.world.numbers.get(given["id"], {})
+            # What a session at WPPConnect has learnt stays.
+            learnt: Row = {key: known[key] for key in ("linked", "webhook") if key in known}
+            number = {**given, **learnt}
+            if known != number:
                 self.world.record({"e": "number", "number": number})
         if self.world.seeded:
             return
         for customer in CUSTOMERS:
             self.customers.find_or_create(customer["wa_id"], name=customer["name"])
-        for waba_id in {number["waba_id"] for number in self.settings.numbers}:
+        wabas = {row["waba_id"] for row in self.settings.numbers if not is_wpp(row)}
+        for waba_id in wabas:
             for template in TEMPLATES:
                 row = {"status": "APPROVED", **template, "id": wire.new_numeric_id()}
                 self.world.record({"e": "template", "template": {**row, "waba_id": waba_id}})
@@ -230,7 +239,7 @@ class Simulator:
         for message in list(self.world.messages.values()):
             lost = message["direction"] == "out" and message["wamid"] not in known
             if lost and message["at"] >= since:
-                self.accepted.append({**_ledger_row(message, {}, b""), "healed": True})
+                self.accepted.append({**ledger_row(message, {}, b""), "healed": True})
 
     def _tell_faults(self) -> None:
         if self.bus.heard:
@@ -257,7 +266,7 @@ def _answer(body: Row, customer: Row, message: Row) -> Row:
     return {"messaging_product": "whatsapp", "contacts": [contact], "messages": [row]}
 
 
-def _ledger_row(message: Row, body: Row, raw: bytes) -> Row:
+def ledger_row(message: Row, body: Row, raw: bytes) -> Row:
     content: Any = message["content"]
     return {
         "at": message["at"],

@@ -7,6 +7,7 @@ import json
 import secrets
 from typing import Any
 
+_encode_plain = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 _encode = json.JSONEncoder(ensure_ascii=True, separators=(",", ":")).encode
 
 
@@ -17,6 +18,11 @@ def meta_json(value: Any) -> bytes:
     as it would with Meta.
     """
     return _encode(value).replace("/", "\\/").encode("ascii")
+
+
+def compact_json(value: Any) -> bytes:
+    """JSON as Node writes it: no blanks, letters beyond ASCII as they are."""
+    return _encode_plain(value).encode("utf-8", "surrogatepass")
 
 
 def signature(secret: str, body: bytes) -> str:

@@ -282,13 +282,6 @@ def test_an_unknown_number_field_or_type_is_kept(
     assert (message.message_type, message.meta["raw"]["hologram"]) == ("unsupported", {"depth": 3})
 
 
-def test_the_reserved_address_of_wppconnect_knows_no_secret_yet(client: FlaskClient) -> None:
-    assert (
-        client.post("/webhooks/wppconnect/secret", json={"event": "onmessage"}).status_code == 404
-    )
-    assert count(WebhookEvent) == 0
-
-
 # --- again, together, out of order ---------------------------------------------------------------
 
 

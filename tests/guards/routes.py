@@ -14,7 +14,7 @@ PUBLIC = {
     "health.alive", "health.ready",
     # Logos and avatars, by an unguessable name.
     "files.show_public",
-    "webhooks.verify_meta", "webhooks.receive_meta", "webhooks.receive_wppconnect",
+    "webhooks.verify_meta", "webhooks.receive_meta", "wppconnect.receive",
 }  # fmt: skip
 
 ROUTES = {
@@ -133,4 +133,8 @@ ROUTES = {
     "users.save": "users.update",
     "users.save_permissions": "users.update roles.read",
     "users.suspend": "users.update",
+    "wppconnect.close": "numbers.update",
+    "wppconnect.connect": "numbers.update",
+    "wppconnect.log_out": "numbers.update",
+    "wppconnect.show_session": "numbers.read",
 }

@@ -46,6 +46,8 @@ EXCEPTIONS = {
     # A job makes the provider's client and hands it to the service.
     "jobs/messages.py": {"providers"},
     "jobs/media.py": {"providers"},
+    # It asks the server about sessions and history, between the services' transactions.
+    "jobs/wppconnect.py": {"providers"},
     # A worker is a process of its own: it makes its application.
     "jobs/worker.py": {"crm"},
     "jobs/clock.py": {"crm"},

@@ -27,6 +27,7 @@ import requests
 ROOT = Path(__file__).resolve().parents[2]
 NUMBER = "100000000000001"
 NUMBER_2 = "100000000000002"
+WPP_NUMBER = "100000000000003"
 WABA = "200000000000001"
 Row = dict[str, Any]
 

@@ -14,10 +14,12 @@ from tests.simulator.server import ROOT, simulator_server
 RIGHT = {"META_APP_SECRET": "secret", "META_VERIFY_TOKEN": "token"}
 
 
-def test_it_starts_with_two_lines_and_metas_secrets() -> None:
+def test_it_starts_with_two_lines_of_meta_a_phone_and_metas_secrets() -> None:
     settings = Settings.from_env(RIGHT)
     assert settings.host == "127.0.0.1"
-    assert [row["verified_name"] for row in settings.numbers] == ["Línea Ventas", "Línea Soporte"]
+    assert [row["verified_name"] for row in settings.numbers] == [
+        "Línea Ventas", "Línea Soporte", "Línea Mostrador",
+    ]  # fmt: skip
     assert {row["waba_id"] for row in settings.numbers} == {"200000000000001"}
 
 

@@ -10,7 +10,13 @@ import requests
 from crm.simulator import world
 from tests.simulator.conftest import ANA
 from tests.simulator.receiver import Receiver
-from tests.simulator.server import NUMBER, NUMBER_2, SimulatorServer, simulator_server
+from tests.simulator.server import (
+    NUMBER,
+    NUMBER_2,
+    WPP_NUMBER,
+    SimulatorServer,
+    simulator_server,
+)
 
 
 def test_a_restart_finds_customers_chats_templates_and_files(tmp_path: Path) -> None:
@@ -152,7 +158,7 @@ def test_a_reset_forgets_everything_but_the_lines(sim: SimulatorServer) -> None:
     assert len(state["customers"]) == 3
     assert (state["faults"], state["waiting_webhooks"]) == ([], 0)
     assert state["settings"]["delay_scale"] == 0
-    assert [row["id"] for row in state["numbers"]] == [NUMBER, NUMBER_2]
+    assert [row["id"] for row in state["numbers"]] == [NUMBER, NUMBER_2, WPP_NUMBER]
     with pytest.raises(RuntimeError, match="no customer"):
         sim.phone(ANA)
 

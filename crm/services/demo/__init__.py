@@ -14,7 +14,7 @@ from crm.db import db
 from crm.errors import Conflict
 from crm.lib.passwords import verify_password
 from crm.models import Campaign, Chat, Client, User, WhatsappNumber
-from crm.services.demo.house import ACCESS_TOKEN, DOMAIN, PEOPLE, build_house
+from crm.services.demo.house import ACCESS_TOKEN, DOMAIN, PEOPLE, add_phone, build_house
 from crm.services.demo.stage import play_talks
 from crm.services.demo.talks import TALKS
 
@@ -37,20 +37,26 @@ class Account:
 
 
 def load_demo(
-    password: str, *, encryption_keys: Sequence[str], access_token: str | None = None
+    password: str,
+    *,
+    encryption_keys: Sequence[str],
+    access_token: str | None = None,
+    gateway_url: str | None = None,
 ) -> list[Account]:
     """Fill an empty database; all accounts get `password`. NotEmpty if it is in use.
 
     The numbers are the simulated WhatsApp's; `access_token` is for one that was started with
     another token than its usual one. They carry no app secret and no verify token of their own, so
-    that those of the environment hold.
+    that those of the environment hold. With `gateway_url` (the simulated WPPConnect server) there
+    is a number more, which speaks through a phone.
     """
     db.session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": LOADING})
     if not is_empty():
         raise NotEmpty
-    house = build_house(
-        password=password, access_token=access_token or ACCESS_TOKEN, keys=encryption_keys
-    )
+    token = access_token or ACCESS_TOKEN
+    house = build_house(password=password, access_token=token, keys=encryption_keys)
+    if gateway_url:
+        add_phone(house, gateway_url=gateway_url, secret_key=token, keys=encryption_keys)
     play_talks(TALKS, house)
     return find_accounts()
 

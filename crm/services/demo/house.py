@@ -29,6 +29,7 @@ from crm.models import (
     User,
     WhatsappNumber,
 )
+from crm.services.wppconnect.sessions import connect
 
 DOMAIN = "demo.charla.local"
 # What the simulated WhatsApp hands out when nobody tells it otherwise.
@@ -110,6 +111,8 @@ NUMBERS = {
     "VENTAS": ("+576015550101", "Línea Ventas", "100000000000001"),
     "SOPORTE": ("+576015550102", "Línea Soporte", "100000000000002"),
 }
+# A phone behind the simulated WPPConnect server: phone, display name, session.
+PHONE = ("+576015550103", "Línea Mostrador", "mostrador")
 # code -> (name, priority), the first is the campaign's usual one
 QUEUES = {
     "VENTAS": (("General", 0), ("Mayoristas", 5)),
@@ -186,6 +189,32 @@ def build_house(*, password: str, access_token: str, keys: Sequence[str]) -> Hou
     furnish(campaigns, numbers, author=people["admin"])
     db.session.flush()
     return House(people, campaigns, numbers, queues)
+
+
+def add_phone(house: House, *, gateway_url: str, secret_key: str, keys: Sequence[str]) -> None:
+    """The number that speaks through WPPConnect; its session starts with the workers."""
+    phone, name, session = PHONE
+    number = WhatsappNumber(
+        phone_number=phone,
+        display_name=name,
+        provider=Provider.WPPCONNECT,
+        wppconnect_server_url=gateway_url,
+        wppconnect_session_name=session,
+        wppconnect_api_key=encrypt(secret_key, keys),
+        status=NumberStatus.PENDING,
+        rate_limit_per_minute=20,
+        daily_message_limit=1000,
+    )
+    db.session.add(number)
+    db.session.flush()
+    db.session.add(
+        CampaignNumber(
+            campaign_id=house.campaigns["VENTAS"].id,
+            whatsapp_number_id=number.id,
+            is_primary=False,
+        )
+    )
+    connect(number, keys=keys)
 
 
 def hire_people(password: str) -> dict[str, User]:

@@ -11,6 +11,7 @@ The calls themselves happen between these transactions, in crm/jobs/messages.py.
 from __future__ import annotations
 
 import math
+import random
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -34,15 +35,19 @@ from crm.models import (
 from crm.providers.meta import codes
 from crm.providers.meta.client import MetaChannel
 from crm.providers.outbound import Effect, OutboundMessage, ProviderError, Recipient
+from crm.providers.wppconnect.client import WppConnectChannel
 from crm.services.messages import window
 from crm.services.messages.backoff import Backoff
 from crm.services.messages.consent import is_unwanted
 from crm.services.messages.contents import read_content
+from crm.services.wppconnect import outgoing
 
 log = structlog.get_logger(__name__)
 
 # How far ahead of its even pace a number may run: a tenth of a second's worth of messages.
 BURST_SECONDS = 0.1
+# On WPPConnect each pause between two messages is drawn from this range of the even one.
+JITTER = (0.6, 1.4)
 
 
 @dataclass(frozen=True)
@@ -84,7 +89,7 @@ class Outgoing:
     """Everything that the provider's client needs; no database is touched while it works."""
 
     claim: Claim
-    channel: MetaChannel
+    channel: MetaChannel | WppConnectChannel
     message: OutboundMessage
 
 
@@ -109,7 +114,7 @@ FIND_DUE_NUMBERS = text("""
 """)
 
 LOCK_PACE = text("""
-    SELECT n.status, n.rate_limit_per_minute, p.held_until, p.hold_tries,
+    SELECT n.status, n.provider, n.rate_limit_per_minute, p.held_until, p.hold_tries,
            extract(epoch FROM p.free_at - clock_timestamp())::float AS ahead_seconds,
            p.held_until <= clock_timestamp() AS may_probe
     FROM number_pace p JOIN whatsapp_numbers n ON n.id = p.whatsapp_number_id
@@ -205,6 +210,9 @@ def claim_due(number_id: int, *, owner: UUID, settings: Settings, limit: int = 1
     if pace.status != NumberStatus.ACTIVE and not is_probe:
         return Claimed([])
     seconds_each = 60 / pace.rate_limit_per_minute if pace.rate_limit_per_minute else 0.0
+    if pace.provider == Provider.WPPCONNECT:
+        # A phone that writes like clockwork is taken for a machine: no two pauses are alike.
+        seconds_each *= random.uniform(*JITTER)
     room = _room(pace.ahead_seconds, seconds_each)
     if room < 1:
         return Claimed([], wait_seconds=max(pace.ahead_seconds - BURST_SECONDS, 0.001))
@@ -276,16 +284,15 @@ def load_outgoing(claim: Claim, *, settings: Settings) -> Outgoing:
     ):
         raise _refusal("window_closed")
     quote = (message.meta or {}).get("quote") or {}
-    return Outgoing(
-        claim=claim,
-        channel=_channel(number, settings),
-        message=OutboundMessage(
-            to=_recipient(client),
-            content=read_content(message),
-            opaque_id=f"{message.client_key}.{claim.attempt}",
-            reply_to=quote.get("message_id"),
-        ),
+    leaving = OutboundMessage(
+        to=_recipient(client),
+        content=read_content(message),
+        opaque_id=f"{message.client_key}.{claim.attempt}",
+        reply_to=quote.get("message_id"),
     )
+    if number.provider is Provider.WPPCONNECT:
+        leaving = outgoing.with_server_names(leaving)
+    return Outgoing(claim=claim, channel=_channel(number, settings), message=leaving)
 
 
 def mark_submitted(claim: Claim, *, settings: Settings) -> bool:
@@ -302,9 +309,9 @@ def mark_submitted(claim: Claim, *, settings: Settings) -> bool:
     return row is not None
 
 
-def _channel(number: WhatsappNumber, settings: Settings) -> MetaChannel:
-    if number.provider is not Provider.META:
-        raise _stopped("no_client")
+def _channel(number: WhatsappNumber, settings: Settings) -> MetaChannel | WppConnectChannel:
+    if number.provider is Provider.WPPCONNECT:
+        return outgoing.channel_of(number, keys=settings.encryption_keys)
     if not (number.meta_phone_number_id and number.meta_access_token):
         raise _stopped("no_token")
     try:
@@ -337,6 +344,8 @@ def _recipient(client: Client) -> Recipient:
         return Recipient(phone=client.phone_number.lstrip("+"))
     if user_id := newest.get(IdentityKind.USER_ID):
         return Recipient(user_id=user_id)
+    if lid := newest.get(IdentityKind.LID):
+        return Recipient(lid=lid)
     raise _refusal("recipient_missing")
 
 

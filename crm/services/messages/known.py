@@ -24,12 +24,14 @@ READ = Prepared(
     {"numbers": "text[]", "kinds": "text[]", "values": "text[]", "ids": "text[]"},
     """
     WITH number AS (
-        SELECT DISTINCT ON (n.id) n.id, n.meta_phone_number_id, c.id AS campaign_id
+        SELECT DISTINCT ON (n.id) n.id, k.phone_number_id, c.id AS campaign_id
         FROM whatsapp_numbers n
+        CROSS JOIN LATERAL (SELECT CASE n.provider WHEN 'meta' THEN n.meta_phone_number_id
+                                   ELSE 'wppconnect:' || n.id END AS phone_number_id) k
         LEFT JOIN campaign_numbers l ON l.whatsapp_number_id = n.id
         LEFT JOIN campaigns c
                ON c.id = l.campaign_id AND c.status IN ('active', 'paused') AND c.deleted_at IS NULL
-        WHERE n.meta_phone_number_id = ANY($1) AND n.deleted_at IS NULL
+        WHERE k.phone_number_id = ANY($1) AND n.deleted_at IS NULL
         ORDER BY n.id, c.id IS NULL, c.status = 'active' DESC, l.priority DESC, c.id
     ), found AS (
         SELECT i.kind, i.value, i.client_id
@@ -51,7 +53,7 @@ READ = Prepared(
         FOR NO KEY UPDATE
     )
     SELECT
-        (SELECT json_agg(json_build_array(id, meta_phone_number_id, campaign_id)) FROM number),
+        (SELECT json_agg(json_build_array(id, phone_number_id, campaign_id)) FROM number),
         (SELECT json_agg(json_build_array(kind, value, client_id, id, is_blocked, is_nameless))
          FROM found LEFT JOIN client ON client.id = found.client_id),
         (SELECT json_agg(json_build_array(id, client_id, whatsapp_number_id, campaign_id, status,

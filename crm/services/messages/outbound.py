@@ -42,7 +42,7 @@ from crm.services.messages.contents import Described, describe
 
 MAX_RETRIES = 6
 # The providers that the delivery can speak to.
-SENDABLE = frozenset({Provider.META})
+SENDABLE = frozenset({Provider.META, Provider.WPPCONNECT})
 
 
 class Priority(IntEnum):

@@ -65,6 +65,13 @@ DOUBT = text("""
 
 COUNT_TRY = text("UPDATE messages SET retry_count = retry_count + 1 WHERE id = :id")
 
+# The name under which the provider's own calls (quotes, reactions) know the message.
+KEEP_NAME = text("""
+    UPDATE messages SET metadata = COALESCE(metadata, '{}'::jsonb)
+                                   || jsonb_build_object('gateway_id', CAST(:name AS text))
+    WHERE id = :id
+""")
+
 IS_TAKEN = text("SELECT 1 FROM messages WHERE whatsapp_message_id = :wamid AND id <> :id")
 
 SLOW_DOWN = text("""
@@ -150,6 +157,9 @@ def record_sent(claim: Claim, result: SendResult) -> bool:
     db.session.execute(WRITE_TICKS, {"rows": json.dumps([written])})
     db.session.execute(COUNT_TRY, {"id": row.id})
     _end(row, "completed")
+    if result.serialized_id:
+        name = {"id": row.id, "name": result.serialized_id}
+        db.session.execute(KEEP_NAME, name)
     _learn_identities(row.client_id, result)
     if claim.is_probe:
         _release_number(claim.number_id)
@@ -324,7 +334,11 @@ def _learn_identities(client_id: int, result: SendResult) -> None:
 
     `wa_id` can differ from the number that was dialled (Brazil's ninth digit, Mexico's 521).
     """
-    told = ((IdentityKind.WA_ID, result.wa_id), (IdentityKind.USER_ID, result.user_id))
+    told = (
+        (IdentityKind.WA_ID, result.wa_id),
+        (IdentityKind.USER_ID, result.user_id),
+        (IdentityKind.LID, result.lid),
+    )
     wanted = [(kind, value) for kind, value in told if value]
     if not wanted:
         return

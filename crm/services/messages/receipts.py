@@ -22,7 +22,7 @@ from crm.db import database_now, db
 from crm.doorbell import ring_on_commit
 from crm.models import Message, MessageStatus, QueuedMessage, QueueStatus, ReceiptStatus
 from crm.providers.base import Receipt
-from crm.providers.meta.codes import reason_for
+from crm.providers.reasons import reason_for
 from crm.services.messages.announcing import announce_ticks, lock_chats
 from crm.services.messages.ticks import WORDS, Report, Tick, fold
 

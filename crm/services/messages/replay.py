@@ -7,10 +7,11 @@ from sqlalchemy import select, text
 
 from crm.db import db
 from crm.errors import NotFound
-from crm.models import WebhookEvent
+from crm.models import Provider, WebhookEvent
 from crm.providers.meta.webhook import parse
 from crm.services.messages.inbound import store_events
 from crm.services.messages.ledger import Post, rewrite_ledger
+from crm.services.wppconnect.arrivals import read_again
 
 log = structlog.get_logger(__name__)
 
@@ -21,7 +22,7 @@ WAITING = text("""
       AND EXISTS (
           SELECT FROM jsonb_array_elements(COALESCE(e.problems, '[]')) AS problem
           WHERE problem->>'reason' IN ('no_campaign', 'unknown_number')
-            AND problem->>'phone_number_id' = n.meta_phone_number_id)
+            AND problem->>'phone_number_id' IN (n.meta_phone_number_id, 'wppconnect:' || n.id))
       AND e.id > :after_id
     ORDER BY e.id
     LIMIT :most
@@ -38,7 +39,12 @@ def replay(webhook_event_id: int) -> str:
     )
     if row is None:
         raise NotFound
-    post = Post(bytes(row.body), parse(bytes(row.body)), ledger_id=row.id)
+    raw = bytes(row.body)
+    if row.provider is Provider.WPPCONNECT:
+        events = read_again(raw, number_id=row.whatsapp_number_id)
+    else:
+        events = parse(raw)
+    post = Post(raw, events, provider=row.provider, ledger_id=row.id)
     store_events(post)
     rewrite_ledger(post)
     db.session.expire(row)

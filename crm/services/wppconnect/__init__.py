@@ -1,0 +1,1 @@
+"""Numbers behind a WPPConnect server: the life of their session, what it missed, who is who."""

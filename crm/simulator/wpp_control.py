@@ -1,0 +1,43 @@
+"""Orders about WPPConnect lines: what happens at their phone and at their server."""
+
+from flask import Blueprint, Response, jsonify
+
+from crm.simulator import wire
+from crm.simulator.control import asked, refuse, simulator
+from crm.simulator.customers import CustomerError
+
+bp = Blueprint("wpp_control", __name__, url_prefix="/control")
+bp.register_error_handler(CustomerError, refuse)
+
+
+@bp.post("/wppconnect/<number_id>/<what>")
+def wppconnect(number_id: str, what: str) -> Response:
+    """The phone of a WPPConnect line: scan, unlink, lose (the server's browser dies), write.
+
+    write: the line's owner writes to a customer on the phone itself: wa_id, text.
+    """
+    sim, body = simulator(), asked()
+    if what == "scan":
+        sim.wpp.scan(number_id)
+    elif what == "unlink":
+        sim.wpp.unlink(number_id)
+    elif what == "lose":
+        sim.wpp.lose(number_id)
+    elif what == "write":
+        customer = sim.customers.find_or_create(wire.digits_of(str(body.get("wa_id") or "")))
+        words = str(body.get("text") or "")
+        return jsonify(sim.wpp.write(number_id, customer, {"body": words}))
+    else:
+        raise CustomerError("what must be scan, unlink, lose or write.")
+    return jsonify({"ok": True})
+
+
+@bp.post("/revoke")
+def revoke() -> Response:
+    """A customer of a WPPConnect line takes a message back: wamid."""
+    sim = simulator()
+    message = sim.world.messages.get(str(asked().get("wamid")))
+    if message is None or "_" not in message["wamid"]:
+        raise CustomerError("That message is not of a WPPConnect line.")
+    sim.wpp.revoke(message)
+    return jsonify({"ok": True})
