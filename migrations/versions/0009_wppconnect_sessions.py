@@ -4,8 +4,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects.postgresql import JSONB
 
-revision = "0006_wppconnect_sessions"
-down_revision = "0005_inbound_kinds"
+revision = "0009_wppconnect_sessions"
+down_revision = "0008_files_and_media"
 branch_labels = None
 depends_on = None
 
