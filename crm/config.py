@@ -148,9 +148,9 @@ class Config:
         return self.webhook_url or self.public_url or f"http://127.0.0.1:{self.port}"
 
     @property
-    def spool_dir(self) -> Path:
+    def arrivals_dir(self) -> Path:
         """Files that came in with a POST, until the media job has taken them."""
-        return self.data_dir / "spool"
+        return self.data_dir / "arrivals"
 
     @property
     def session_cookie_name(self) -> str:

@@ -179,13 +179,13 @@ def receive(secret: str) -> ResponseReturnValue:
 
 def read(number_id: int, config: Config) -> Arrival:
     """Read the body as it comes in: files go to the spool, memory holds the rest."""
-    cutter = Base64Cutter(config.spool_dir)
+    cutter = Base64Cutter(config.arrivals_dir)
     cut: Cut | None = None
     try:
         while chunk := request.stream.read(CHUNK):
             cutter.feed(chunk)
         cut = cutter.finish()
-        return arrivals.read_arrival(cut, number_id=number_id, folder=config.spool_dir)
+        return arrivals.read_arrival(cut, number_id=number_id, folder=config.arrivals_dir)
     except BaseException:
         cutter.discard()
         if cut is not None:

@@ -19,12 +19,16 @@ from crm.db import atomic, db, retrying
 from crm.doorbell import job, ring
 from crm.jobs import shutdown
 from crm.jobs.schedule import scheduled
-from crm.providers.meta.media import FetchFault, MetaMedia
+from crm.providers.meta.client import MetaChannel
+from crm.providers.meta.media import TRANSFER_SECONDS, FetchFault, MetaMedia
 from crm.services import files
 from crm.services.files.receiving import StoreFull, clear_spool
 from crm.services.files.storing import remove_bytes
 from crm.services.media import fetching
 from crm.services.media.fetching import Fetch
+from crm.services.wppconnect.arrivals import clear_arrivals
+from crm.services.wppconnect.gateways import LARGEST_FILE, gateway_for
+from crm.services.wppconnect.media import ServerMedia
 
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
@@ -65,12 +69,21 @@ def media_client(graph_url: str) -> MetaMedia:
     return MetaMedia(graph_url)
 
 
+def source_of(claim: Fetch, config: Config) -> fetching.Source:
+    """Where the file of this message lies."""
+    if isinstance(claim.channel, MetaChannel):
+        return media_client(claim.channel.graph_url)
+    gateway = gateway_for(
+        config.trusted_hosts, total_seconds=TRANSFER_SECONDS, largest=LARGEST_FILE
+    )
+    return ServerMedia(gateway, config.arrivals_dir, claim.media.get("spool"))
+
+
 def _fetch_one(app: Flask, claim: Fetch) -> None:
     with app.app_context():
         try:
-            fetch_one(
-                claim, media_client(claim.channel.graph_url), data_dir=app.config["CRM"].data_dir
-            )
+            config: Config = app.config["CRM"]
+            fetch_one(claim, source_of(claim, config), data_dir=config.data_dir)
         except Exception:
             # The lease ends by itself, and somebody else tries.
             log.exception("media_fetch_broke", message_id=claim.message_id)
@@ -106,7 +119,9 @@ def count() -> None:
 @scheduled("media.tidy")
 def tidy() -> None:
     """Remove bytes that had their time, and what killed processes left behind."""
-    clear_spool(current_app.config["CRM"].data_dir)
+    config: Config = current_app.config["CRM"]
+    clear_spool(config.data_dir)
+    clear_arrivals(config.arrivals_dir)
     while True:
         with atomic():
             gone = files.tidy()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import functools
 import os
 import threading
@@ -26,10 +28,12 @@ from crm.lib.timed_http import TimedHttp
 from crm.providers.clients import ProviderClients
 from crm.providers.meta.client import MetaClient
 from crm.providers.outbound import ProviderError, SendsMessages
-from crm.providers.wppconnect.client import WppConnectClient
+from crm.providers.wppconnect.client import WppConnectChannel, WppConnectClient
+from crm.services import files
+from crm.services.media import uploading
 from crm.services.messages import delivery, outcomes, receipts
 from crm.services.messages.backoff import Backoff
-from crm.services.messages.delivery import Claim, Settings
+from crm.services.messages.delivery import Claim, Outgoing, Settings
 
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
@@ -45,6 +49,9 @@ LINGER_SECONDS = 3.0
 LOOK_EVERY = 0.05
 # How often a long drain looks for the leases of workers that are gone.
 TIDY_EVERY = 2.0
+# A message whose file travels with it (WPPConnect): the call's time and some more.
+FILE_SECONDS = 180.0
+FILE_LEASE_SECONDS = 200.0
 # Postgres may be away for a moment just when the provider has answered.
 RECORD_TRIES = 5
 
@@ -72,9 +79,13 @@ def client_for(total_seconds: float, trusted_hosts: tuple[str, ...] = ()) -> Pro
 
     Meta's address is the operator's own; a WPPConnect server's comes from a form.
     """
-    guarded = TimedHttp(total_seconds=total_seconds, guard=PublicOnly(trusted_hosts))
+    guard = PublicOnly(trusted_hosts)
     return ProviderClients(
-        MetaClient(TimedHttp(total_seconds=total_seconds)), WppConnectClient(guarded)
+        MetaClient(TimedHttp(total_seconds=total_seconds)),
+        WppConnectClient(
+            TimedHttp(total_seconds=total_seconds, guard=guard),
+            files=TimedHttp(total_seconds=FILE_SECONDS, guard=guard),
+        ),
     )
 
 
@@ -205,12 +216,36 @@ class Drain:
 
 def send_one(claim: Claim, *, settings: Settings, client: SendsMessages) -> None:
     """Send one claimed message and record what became of it. No transaction is open meanwhile."""
-    try:
-        outgoing = _unit(partial(delivery.load_outgoing, claim, settings=settings))
-    except ProviderError as error:
-        # An `except` name ends with its block; the unit runs inside it.
-        _record(partial(outcomes.record_error, claim, error, settings=settings, called=False))
-        return
+    with contextlib.ExitStack() as borrowed:
+        try:
+            outgoing = _unit(partial(delivery.load_outgoing, claim, settings=settings))
+            outgoing = _with_file(outgoing, borrowed, settings=settings)
+        except ProviderError as error:
+            # An `except` name ends with its block; the unit runs inside it.
+            _record(partial(outcomes.record_error, claim, error, settings=settings, called=False))
+            return
+        if uploading.needs_upload(outgoing.message.content):
+            # The bytes travel with the message: a call as long as they are.
+            lease = max(settings.lease_seconds, FILE_LEASE_SECONDS)
+            settings = dataclasses.replace(settings, lease_seconds=lease)
+        _send_loaded(outgoing, settings=settings, client=client)
+
+
+def _with_file(
+    outgoing: Outgoing, borrowed: contextlib.ExitStack, *, settings: Settings
+) -> Outgoing:
+    """A server that takes the bytes with the message gets them from a file that we lend it."""
+    if not isinstance(outgoing.channel, WppConnectChannel):
+        return outgoing
+    if not uploading.needs_upload(outgoing.message.content):
+        return outgoing
+    data_dir = current_app.config["CRM"].data_dir
+    folder = borrowed.enter_context(files.spool(data_dir))
+    return uploading.lend(outgoing, folder, settings=settings, unit=_unit)
+
+
+def _send_loaded(outgoing: Outgoing, *, settings: Settings, client: SendsMessages) -> None:
+    claim = outgoing.claim
     if not _unit(partial(delivery.mark_submitted, claim, settings=settings)):
         return
     db.session.remove()

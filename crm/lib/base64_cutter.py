@@ -76,10 +76,16 @@ class _Open:
 
 
 class Base64Cutter:
-    """`most_left` bounds what stays in memory; `folder` is made where it is missing."""
+    """`most_left` bounds what stays in memory; `folder` is made where it is missing.
 
-    def __init__(self, folder: Path, *, most_left: int = 8 * 1024 * 1024) -> None:
+    Texts of up to `shortest` letters are left where they are.
+    """
+
+    def __init__(
+        self, folder: Path, *, most_left: int = 8 * 1024 * 1024, shortest: int = SHORTEST
+    ) -> None:
         self._folder = folder
+        self._shortest = shortest
         self._most_left = most_left
         self._token = secrets.token_hex(12)
         self._out = bytearray()
@@ -161,7 +167,7 @@ class Base64Cutter:
             self._piece.write(letters)
             return
         self._held += letters
-        if len(self._held) > SHORTEST:
+        if len(self._held) > self._shortest:
             self._open()
 
     def _open(self) -> None:

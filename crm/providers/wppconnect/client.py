@@ -49,8 +49,10 @@ class WppConnectChannel:
 class WppConnectClient:
     """Sends through WPPConnect. One client serves many threads and numbers."""
 
-    def __init__(self, http: TimedHttp | None = None) -> None:
+    def __init__(self, http: TimedHttp | None = None, *, files: TimedHttp | None = None) -> None:
+        """`files` makes the calls with a file in them, with the patience that these need."""
         self._http = http or TimedHttp()
+        self._files = files or self._http
 
     def send(self, channel: WppConnectChannel, message: OutboundMessage) -> SendResult:
         """Send one message: a result means that WhatsApp Web has it, with its id.
@@ -72,7 +74,7 @@ class WppConnectClient:
             with tempfile.TemporaryFile() as body:
                 _write(call.body, call.file, body)
                 body.seek(0)
-                return self._http.post(channel.url(call.path), body, headers=channel.headers)
+                return self._files.post(channel.url(call.path), body, headers=channel.headers)
         except HttpFailure as failure:
             raise no_answer(failure) from failure
 

@@ -34,10 +34,12 @@ from crm.models import (
 )
 from crm.providers.meta.client import MetaChannel
 from crm.providers.meta.media import Fetched, FetchFault, MediaInfo, sha256_of_webhook
+from crm.providers.wppconnect.client import WppConnectChannel
 from crm.services import files
 from crm.services.files.purposes import INBOUND_CAPS
 from crm.services.media.faults import fault_of
 from crm.services.messages.announcing import announce_ticks, lock_chats
+from crm.services.wppconnect.sessions import load_channel
 
 log = structlog.get_logger(__name__)
 
@@ -58,18 +60,16 @@ class Fetch:
     kind: str
     attempt: int
     owner: UUID
-    channel: MetaChannel
+    channel: MetaChannel | WppConnectChannel
     media: Mapping[str, Any] = field(repr=False)
 
 
 class Source(Protocol):
     """Where a provider keeps what came in."""
 
-    def find(self, channel: MetaChannel, media_id: str) -> MediaInfo: ...
+    def find(self, channel: Any, media_id: str) -> MediaInfo: ...
 
-    def download(
-        self, channel: MetaChannel, url: str, target: BinaryIO, *, most: int
-    ) -> Fetched: ...
+    def download(self, channel: Any, url: str, target: BinaryIO, *, most: int) -> Fetched: ...
 
 
 FIND_DUE = text("""
@@ -133,20 +133,23 @@ def claim_fetches(*, owner: UUID, limit: int, graph_url: str, keys: tuple[str, .
         )
         if message.media_file_id is not None:
             _end(fetch, FetchStatus.DONE)
-        elif code := _obstacle(fetch, number):
-            end_with_fault(fetch, code)
-        elif token := _token(number, keys):
-            channel = MetaChannel(number.meta_phone_number_id or "", token, graph_url)
+        elif not isinstance(fetch.media.get("id"), str):
+            end_with_fault(fetch, "no_id")
+        elif channel := _channel(number, graph_url=graph_url, keys=keys):
             fetches.append(_with(fetch, channel))
         else:
-            end_with_fault(fetch, "token")
+            end_with_fault(fetch, "token" if number.provider is Provider.META else "away")
     return fetches
 
 
-def _obstacle(fetch: Fetch, number: WhatsappNumber) -> str | None:
-    if number.provider is not Provider.META or not isinstance(fetch.media.get("id"), str):
-        return "no_id"
-    return None
+def _channel(
+    number: WhatsappNumber, *, graph_url: str, keys: tuple[str, ...]
+) -> MetaChannel | WppConnectChannel | None:
+    """Whom to ask; None where nobody can be asked now."""
+    if number.provider is Provider.WPPCONNECT:
+        return load_channel(number.id, keys=keys)
+    token = _token(number, keys)
+    return MetaChannel(number.meta_phone_number_id or "", token, graph_url) if token else None
 
 
 def _token(number: WhatsappNumber, keys: tuple[str, ...]) -> str | None:
@@ -156,7 +159,7 @@ def _token(number: WhatsappNumber, keys: tuple[str, ...]) -> str | None:
         return None
 
 
-def _with(fetch: Fetch, channel: MetaChannel) -> Fetch:
+def _with(fetch: Fetch, channel: MetaChannel | WppConnectChannel) -> Fetch:
     return Fetch(
         fetch.message_id,
         fetch.chat_id,

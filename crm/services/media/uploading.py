@@ -63,7 +63,8 @@ def attach(
     Raises ProviderError: RETRY where the file or the provider is away, PERMANENT where it is gone.
     No transaction is open while bytes move.
     """
-    claim = outgoing.claim
+    claim, channel = outgoing.claim, outgoing.channel
+    assert isinstance(channel, MetaChannel), "only Meta takes uploads; see lend"
     file, media_id = unit(lambda: _find(claim))
     if file is None:
         raise _lost()
@@ -75,12 +76,37 @@ def attach(
             with spool() as folder:
                 path = files.copy_to(file, folder / "out")
                 media_id = uploader.upload(
-                    outgoing.channel, path, file.mime_type, filename=file.original_filename
+                    channel, path, file.mime_type, filename=file.original_filename
                 )
         except DomainError as error:
             raise _away(error) from error
         unit(lambda: remember_upload(file.id, claim.number_id, media_id))
     content = _with_id(outgoing.message.content, media_id)
+    return replace(outgoing, message=replace(outgoing.message, content=content))
+
+
+def lend(outgoing: Outgoing, folder: Path, *, settings: Settings, unit: Unit) -> Outgoing:
+    """The same message with its file on this machine's disk, for a provider that takes the bytes
+    with the message (WPPConnect). `folder` lives as long as the call.
+
+    Raises ProviderError as `attach` does. The lease grows by what a large file takes.
+    """
+    claim = outgoing.claim
+    file, _ = unit(lambda: _find(claim))
+    if file is None:
+        raise _lost()
+    if not unit(lambda: _renew(claim, seconds=max(settings.lease_seconds, 200))):
+        raise _superseded()
+    try:
+        path = files.copy_to(file, folder / "out")
+    except DomainError as error:
+        raise _away(error) from error
+    changes = {"path": str(path), "mime_type": file.mime_type, "filename": file.original_filename}
+    content: Any = outgoing.message.content
+    if isinstance(content, Media):
+        content = replace(content, **changes)
+    else:
+        content = replace(content, header=replace(content.header, **changes))
     return replace(outgoing, message=replace(outgoing.message, content=content))
 
 

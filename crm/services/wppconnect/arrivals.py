@@ -12,6 +12,7 @@ import binascii
 import hashlib
 import json
 import secrets
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,7 @@ from crm.services.messages.ledger import Post
 Json = dict[str, Any]
 # A text that was taken for a file is put back; longer ones than this nobody writes.
 LONGEST_TEXT = 200_000
+ABANDONED_SECONDS = 24 * 3600
 # Events whose body is the file of a message.
 CARRIERS = frozenset({"onmessage", "onselfmessage"})
 
@@ -115,6 +117,15 @@ def _small_piece(body: Json, folder: Path) -> Piece | None:
 def _spool_of(event: Event) -> str | None:
     media = (getattr(event, "metadata", None) or {}).get("media") or {}
     return media.get("spool")
+
+
+def clear_arrivals(folder: Path) -> int:
+    """Remove files that nobody has taken for a day; how many. The server still has them."""
+    before = time.time() - ABANDONED_SECONDS
+    left = [path for path in folder.glob("cut-*") if path.stat().st_mtime < before]
+    for path in left:
+        path.unlink(missing_ok=True)
+    return len(left)
 
 
 def read_again(body: bytes, *, number_id: int | None) -> Sequence[Event]:
