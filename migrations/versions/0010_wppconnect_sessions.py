@@ -4,8 +4,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects.postgresql import JSONB
 
-revision = "0009_wppconnect_sessions"
-down_revision = "0008_files_and_media"
+revision = "0010_wppconnect_sessions"
+down_revision = "0009_templates_and_habits"
 branch_labels = None
 depends_on = None
 
