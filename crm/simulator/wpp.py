@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from crm.simulator.simulator import Simulator
 
 # Seconds, multiplied by the delay scale.
-STARTING, QR_TURNS, QR_CLOSES = 1.0, 20.0, 60.0
+STARTING = 1.0
+# Seconds as they are: a person holds the phone. The last is for the fault.
+QR_TURNS, QR_CLOSES, QR_CLOSES_SOON = 20.0, 60.0, 1.5
 FIRST_NUMBER = 300_000_000_000_000
 
 
@@ -110,8 +112,8 @@ class Wpp:
         self.post(number_id, "status-find", {"status": "notLogged"})
         self._turn(number_id, life)
         expires = self._sim.faults.take("wpp_qr", number_id) is not None
-        wait = 3 * STARTING if expires else QR_CLOSES
-        self._later(wait, self._expire, number_id, life)
+        wait = QR_CLOSES_SOON if expires else QR_CLOSES
+        self._sim.timeline.after(wait, self._expire, number_id, life)
 
     def _turn(self, number_id: str, life: int) -> None:
         """A new QR code every 20 seconds."""
@@ -122,7 +124,7 @@ class Wpp:
         session.qr = segno.make(session.url_code, error="m").png_data_uri(scale=6, border=2)
         bare = session.qr.removeprefix("data:image/png;base64,")
         self.post(number_id, "qrcode", {"qrcode": bare, "urlcode": session.url_code})
-        self._later(QR_TURNS, self._turn, number_id, life)
+        self._sim.timeline.after(QR_TURNS, self._turn, number_id, life)
         self.tell(number_id)
 
     def _expire(self, number_id: str, life: int) -> None:

@@ -1,0 +1,366 @@
+"""A WPPConnect number against the simulated server: session, messages, faults, what was missed.
+
+The application listens on a port of its own, so that the simulator's posts take the real way.
+"""
+
+from collections.abc import Iterator
+
+import pytest
+from flask import Flask
+from sqlalchemy import select, text
+
+from crm.db import db
+from crm.jobs import media
+from crm.lib.crypto import encrypt
+from crm.models import (
+    Alarm,
+    AlarmKind,
+    Client,
+    ClientIdentity,
+    Message,
+    NumberStatus,
+    SessionState,
+    WebhookEvent,
+)
+from tests.gateway import ANA, Line, listening
+from tests.simulator.server import SimulatorServer, simulator_server
+
+
+# The simulated server says of such a number that it has no WhatsApp, and means it.
+NOBODY = "573000000000"
+
+
+@pytest.fixture(scope="module")
+def simulator() -> Iterator[SimulatorServer]:
+    with simulator_server() as server:
+        yield server
+
+
+@pytest.fixture
+def whatsapp(simulator: SimulatorServer) -> SimulatorServer:
+    simulator.clear_faults()
+    simulator.reset()
+    simulator.settings(limits=False, wpp_echoes=True, delay_scale=0)
+    return simulator
+
+
+@pytest.fixture
+def line(app: Flask, whatsapp: SimulatorServer, request: pytest.FixtureRequest) -> Iterator[Line]:
+    with listening(app):
+        # A session of its own for each test: what the simulator knows of others stays away.
+        yield Line(app, whatsapp, request.node.name[:60].replace("[", "-").replace("]", ""))
+
+
+def open_alarms() -> set[AlarmKind]:
+    db.session.rollback()
+    return set(db.session.scalars(select(Alarm.kind).where(Alarm.ended_at.is_(None))))
+
+
+# -- the session's life ----------------------------------------------------------------------------
+
+
+def test_a_number_is_connected_by_scanning_the_code(line: Line) -> None:
+    line.connect()
+    line.until("qr")
+    assert line.number.wppconnect_qr_code.startswith("data:image/png;base64,iVBOR")
+    assert line.number.status is NumberStatus.PENDING
+    line.order("scan")
+    line.until("connected")
+    assert line.number.status is NumberStatus.ACTIVE
+    assert (line.number.wppconnect_qr_code, line.number.connection_status) == (None, "CONNECTED")
+    assert line.events() == ["starting", "qr", "connected"]
+
+
+def test_the_server_keeps_our_secret_address_through_every_start(line: Line) -> None:
+    line.link()
+    row = next(r for r in line.whatsapp.state()["numbers"] if r["id"] == line.line_id)
+    first = row["webhook"]
+    assert "/webhooks/wppconnect/" in first
+    line.order("lose")
+    line.until("connected")
+    row = next(r for r in line.whatsapp.state()["numbers"] if r["id"] == line.line_id)
+    assert row["webhook"] == first
+
+
+def test_a_server_that_restarted_is_started_again_without_a_scan(line: Line) -> None:
+    line.link()
+    line.order("lose")
+    assert line.check() == "starting"
+    assert line.number.status is NumberStatus.DISCONNECTED
+    line.until("connected")
+    assert line.number.status is NumberStatus.ACTIVE
+
+
+def test_a_start_that_hangs_is_closed_and_started_again(line: Line) -> None:
+    line.whatsapp.set_fault("wpp_start", count=1)
+    line.connect()
+    line.wait(lambda: line.check() == "starting" and line.number.connection_status != "CLOSED")
+    line.set_session(state_since=text("now() - interval '10 minutes'"))
+    line.check()
+    assert "reset" in line.events()
+    line.until("qr")
+
+
+def test_a_code_that_nobody_scans_is_said_and_not_repeated_all_night(line: Line) -> None:
+    line.whatsapp.set_fault("wpp_qr", count=1)
+    line.connect()
+    line.until("qr")
+    line.until("expired")
+    assert line.check() == "expired"
+    line.connect()
+    line.until("qr")
+
+
+def test_a_phone_that_unlinks_us_raises_an_alarm_and_gets_a_new_code(line: Line) -> None:
+    line.link()
+    assert open_alarms() == set()
+    line.order("unlink")
+    line.until("qr")
+    assert open_alarms() == {AlarmKind.SESSION_LOST}
+    line.order("scan")
+    line.until("connected")
+    assert open_alarms() == set()
+
+
+def test_a_wrong_key_is_said_and_nothing_is_sent(line: Line) -> None:
+    number = line.number
+    number.wppconnect_api_key = encrypt("wrong", line.keys)
+    db.session.commit()
+    line.connect()
+    assert line.check() == "refused"
+    assert "secret key" in (line.number.last_error or "")
+
+
+def test_a_server_that_is_away_is_asked_again(line: Line) -> None:
+    number = line.number
+    number.wppconnect_server_url = "http://127.0.0.1:9"
+    db.session.commit()
+    line.connect()
+    assert line.check() == "unreachable"
+    number = line.number
+    number.wppconnect_server_url = line.whatsapp.url
+    db.session.commit()
+    line.until("qr")
+
+
+# -- messages --------------------------------------------------------------------------------------
+
+
+def test_a_conversation_goes_both_ways(line: Line) -> None:
+    line.link()
+    line.say("Buenas")
+    line.wait(lambda: line.texts() == ["Buenas"])
+    answer = line.answer("Con gusto")
+    line.deliver()
+    line.wait(lambda: line.status_of(answer) == "delivered")
+    phone = line.whatsapp.messages(ANA, line.line_id)
+    assert [(row["direction"], row["content"]["body"]) for row in phone] == [
+        ("in", "Buenas"),
+        ("out", "Con gusto"),
+    ]
+    # The server told of our own send too; it is still one message.
+    assert line.texts() == ["Buenas", "Con gusto"]
+    line.whatsapp.look(wa_id=ANA, number_id=line.line_id)
+    line.wait(lambda: line.status_of(answer) == "read")
+
+
+def test_a_photo_comes_with_its_bytes(line: Line) -> None:
+    line.link()
+    line.say(sample="photo")
+    line.wait(lambda: len(line.messages()) == 1)
+    row = db.session.scalars(
+        select(WebhookEvent).where(WebhookEvent.event_count > 0, text("body LIKE '%onmessage%'"))
+    ).one()
+    assert len(row.body) < 5000  # the ledger keeps the body without its base64
+    media.fetch(line.id)
+    file = line.messages()[0].media_file
+    assert file is not None
+    assert file.mime_type == "image/jpeg"
+    assert file.size_bytes == 23012
+
+
+def test_a_preview_is_replaced_by_the_file_from_the_server(line: Line) -> None:
+    line.link()
+    line.whatsapp.set_fault("wpp_media", count=1)
+    line.say(sample="photo")
+    line.wait(lambda: len(line.messages()) == 1)
+    assert "spool" not in line.messages()[0].meta["media"]
+    media.fetch(line.id)
+    file = line.messages()[0].media_file
+    assert file is not None
+    assert file.size_bytes == 23012
+
+
+def test_who_hides_the_number_is_the_same_person(line: Line) -> None:
+    line.link()
+    line.say("Con mi número")
+    line.wait(lambda: len(line.messages()) == 1)
+    line.whatsapp.change_customer(ANA, hidden=True)
+    line.say("Escondida")
+    line.wait(lambda: len(line.messages()) == 2)
+    assert db.session.scalars(select(Client)).one().phone_number == f"+{ANA}"
+    kinds = set(db.session.scalars(select(ClientIdentity.kind)))
+    assert {kind.value for kind in kinds} == {"wa_id", "lid"}
+    answer = line.answer("Le respondo")
+    line.deliver()
+    line.wait(lambda: line.status_of(answer) == "delivered")
+
+
+def test_a_message_taken_back_is_marked(line: Line) -> None:
+    line.link()
+    row = line.say("Me equivoqué")
+    line.wait(lambda: len(line.messages()) == 1)
+    line.whatsapp.control("POST", "revoke", {"wamid": row["wamid"]})
+    line.wait(lambda: any(m.deleted_at is not None for m in line.messages()))
+
+
+# -- what nobody saw the end of --------------------------------------------------------------------
+
+
+def started(line: Line) -> None:
+    line.link()
+    line.say("Hola")
+    line.wait(lambda: line.texts() == ["Hola"])
+    # Its own words about our sends would settle every doubt before anybody looks.
+    line.whatsapp.settings(wpp_echoes=False)
+
+
+@pytest.mark.parametrize("fault", ["cut_reply", "error_after_accept", "malformed_reply"])
+def test_a_send_in_doubt_is_found_in_the_history(line: Line, fault: str) -> None:
+    started(line)
+    line.whatsapp.set_fault(fault, count=1)
+    line.whatsapp.set_fault("wpp_webhook")
+    message = line.answer("¿Llegó esto?")
+    line.deliver()
+    assert line.status_of(message) == "uncertain"
+    line.whatsapp.clear_faults()
+    line.reconcile()
+    assert line.status_of(message) in {"sent", "delivered"}
+    assert [row["text"] for row in line.whatsapp.accepted()] == ["¿Llegó esto?"]
+
+
+def test_a_refused_number_that_was_written_to_all_the_same_is_sent(line: Line) -> None:
+    started(line)
+    line.whatsapp.set_fault("wpp_refuse", count=1)
+    message = line.answer("No existe, dice")
+    line.deliver()
+    assert line.status_of(message) == "uncertain"
+    line.reconcile()
+    assert line.status_of(message) in {"sent", "delivered"}
+
+
+def test_a_refused_number_that_was_not_written_to_has_failed(line: Line) -> None:
+    line.link()
+    line.say("Hola", wa_id=NOBODY)
+    line.wait(lambda: line.texts() == ["Hola"])
+    message = line.answer("A nadie")
+    line.deliver()
+    assert line.status_of(message) == "uncertain"
+    line.reconcile()
+    assert line.status_of(message) == "uncertain"  # it may still be on its way
+    earlier = "UPDATE message_queue SET submitted_at = submitted_at - interval '1 minute'"
+    db.session.execute(text(earlier))
+    db.session.commit()
+    line.reconcile()
+    assert line.status_of(message) == "failed"
+    assert line.whatsapp.accepted() == []
+
+
+def test_silence_before_the_call_was_taken_stays_in_doubt_and_is_never_sent_again(
+    line: Line,
+) -> None:
+    started(line)
+    line.whatsapp.set_fault("cut_before", count=1)
+    message = line.answer("¿Quién sabe?")
+    line.deliver()
+    line.reconcile()
+    line.deliver()
+    assert line.status_of(message) == "uncertain"
+    assert line.whatsapp.accepted() == []
+
+
+def test_an_answer_with_nothing_in_it_is_a_failure(line: Line) -> None:
+    started(line)
+    line.whatsapp.set_fault("wpp_empty", count=1)
+    message = line.answer("Al vacío")
+    line.deliver()
+    assert line.status_of(message) == "failed"
+    assert db.session.get_one(Message, message).error_code == "wpp_empty"
+
+
+def test_a_lost_session_holds_the_answers_until_it_is_back(line: Line) -> None:
+    started(line)
+    line.order("lose")
+    message = line.answer("Espere un momento")
+    line.deliver()
+    assert line.status_of(message) == "pending"
+    line.until("connected")
+    line.deliver()
+    line.wait(lambda: line.status_of(message) in {"sent", "delivered"})
+    assert len(line.whatsapp.accepted()) == 1
+
+
+# -- the gap finder --------------------------------------------------------------------------------
+
+
+def test_lost_posts_are_found_in_the_history_once(line: Line) -> None:
+    started(line)
+    line.whatsapp.set_fault("wpp_webhook")
+    for n in range(12):
+        line.say(f"perdido {n}", wa_id=f"57300555{n % 3:04d}")
+    line.whatsapp.clear_faults()
+    line.say("este sí llegó", wa_id="573005550000")
+    line.wait(lambda: len(line.messages()) == 2)
+
+    line.catch_up()
+
+    assert sorted(line.texts()) == sorted(
+        ["Hola", "este sí llegó", *(f"perdido {n}" for n in range(12))]
+    )
+    assert (line.session.recovered_count, line.session.recovered_total) == (12, 12)
+    assert line.events()[-1] == "recovered"
+    line.catch_up()
+    assert len(line.messages()) == 14
+    assert line.session.recovered_total == 12
+
+
+def test_what_was_written_while_the_server_was_down_comes_after_the_reconnect(line: Line) -> None:
+    started(line)
+    line.order("lose")
+    line.say("¿Hay alguien?")
+    line.until("connected")
+    line.catch_up()
+    assert line.texts() == ["Hola", "¿Hay alguien?"]
+
+
+def test_the_phones_past_before_the_first_scan_is_left_alone(line: Line) -> None:
+    line.connect()
+    line.until("qr")
+    line.say("de hace tiempo", at=1_700_000_000)
+    line.order("scan")
+    line.until("connected")
+    line.catch_up()
+    assert line.messages() == []
+
+
+def test_a_post_that_comes_twice_is_one_message(line: Line) -> None:
+    line.link()
+    line.whatsapp.set_fault("wpp_again")
+    for n in range(5):
+        line.say(f"dos veces {n}")
+    line.wait(lambda: len(line.messages()) == 5)
+    line.wait(lambda: len(line.whatsapp.acknowledged()) >= 10)
+    assert len(line.messages()) == 5
+
+
+# -- the door --------------------------------------------------------------------------------------
+
+
+def test_a_wrong_secret_opens_nothing(line: Line) -> None:
+    line.connect()
+    client = line.app.test_client()
+    body = {"event": "onmessage", "id": f"false_{ANA}@c.us_3A1", "type": "chat", "body": "x"}
+    for secret in ("", "x", "../meta", "a" * 5000):
+        assert client.post(f"/webhooks/wppconnect/{secret}", json=body).status_code in {404, 405}
+    assert line.messages() == []
+    assert line.session.state is SessionState.STARTING
