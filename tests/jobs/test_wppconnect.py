@@ -25,7 +25,6 @@ from crm.models import (
 from tests.gateway import ANA, Line, listening
 from tests.simulator.server import SimulatorServer, simulator_server
 
-
 # The simulated server says of such a number that it has no WhatsApp, and means it.
 NOBODY = "573000000000"
 
