@@ -137,8 +137,64 @@ def receipt_reason(reason: str | None) -> str:
         "nobody_free": _("no agent is free right now"),
         "nobody_skilled": _("no free agent knows the matter"),
         "opened": "",
+        "accepted": _("they accepted it"),
+        "rule_agent": _("a rule chose them"),
+        "back_customer_wrote": _("their customer has written again"),
+        "back_reopened": _("their customer came back"),
+        "back_snooze_over": _("its time has come"),
+        "customer_wrote": _("the customer has written again"),
+        "snooze_over": _("its time has come"),
+        "phone_silent": _("the phone has not gone on"),
+        "handed_over": _("handed over"),
+        "transferred": _("passed on"),
+        "agent_left": _("the agent has left"),
+        "queue_closed": _("their queue was switched off"),
+        "max_wait": _("the longest wait has passed"),
+        "bot_done": _("the bot hands over"),
+        "bot_silent": _("the bot did not answer"),
+        "offer_declined": _("the offer was declined"),
+        "offer_expired": _("nobody answered the offer"),
+        "offer_gone": _("the one it was offered to has gone"),
+        "offer_withdrawn": _("the offer was taken back"),
+        "outside_hours": _("it is outside business hours"),
+        "campaign_paused": _("the campaign is paused"),
+        "campaign_ended": _("the campaign has ended"),
+        "its_turn": _("it is its turn now"),
+        "not_waiting": _("it does not wait: it has somebody"),
+        "by_hand": "",
+        "resumed": "",
     }
     return words.get(reason or "", reason or "")
+
+
+@blueprint.app_template_filter("condition_word")
+def condition_word(code: str | None) -> str:
+    """Why a rule did not decide: the condition that failed, or what became of its target."""
+    words = {
+        "client_tag": _("the tag"),
+        "segment": _("the segment"),
+        "lead_status": _("the lead status"),
+        "keyword": _("the word"),
+        "regex": _("the pattern"),
+        "message_type": _("the kind of message"),
+        "first_contact": _("the first contact"),
+        "number_id": _("the number"),
+        "hours": _("the hours"),
+        "bot_variable": _("the bot's variable"),
+        "country": _("the country"),
+        "target_gone": _("matched, but its target takes nothing"),
+        "bot_had_it": _("matched, but that bot has just ended"),
+    }
+    return words.get(code or "", code or "")
+
+
+@blueprint.app_template_filter("iso_moment")
+def iso_moment(text: str, style: str) -> Markup | str:
+    """A moment that an event keeps as text."""
+    try:
+        return moment(datetime.fromisoformat(text), style)
+    except ValueError:
+        return text
 
 
 @blueprint.app_template_filter("strategy_word")

@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 
 from flask import Blueprint, make_response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -43,21 +43,31 @@ class May:
     close: bool
     retry: bool
     originals: bool
+    transfer: bool
+    assign: bool
+    snooze: bool
+    resume: bool
+    withdraw: bool
 
 
 def rights_in(chat: Chat, scope: Scope) -> May:
     mine = chat.assigned_agent_id == scope.user_id
     free = chat.assigned_agent_id is None
     reply = chat.status.is_open and mine and scope.can("chats.reply")
+    moves = chat.status.is_open and (mine or scope.can("chats.assign"))
+    offered = chat.status == ChatStatus.TRANSFERRED
     return May(
+        transfer=moves and not offered and scope.can("chats.transfer"),
+        assign=chat.status.is_open and scope.can("chats.assign"),
+        snooze=chat.status in (ChatStatus.ASSIGNED, ChatStatus.ACTIVE) and mine and reply,
+        resume=chat.status == ChatStatus.PENDING and mine and reply,
+        withdraw=offered and mine and scope.can("chats.transfer"),
         reply=reply,
         retry=reply and scope.can("messages.retry"),
         originals=scope.can("messages.read_revoked"),
         pick=chat.status.is_open and free and scope.can("chats.pick"),
         take_over=not (mine or free) and scope.can("chats.assign") and scope.can("chats.reply"),
-        close=chat.status.is_open
-        and scope.can("chats.close")
-        and (mine or scope.can("chats.assign")),
+        close=moves and scope.can("chats.close"),
     )
 
 
@@ -227,18 +237,6 @@ def assign_to_me(chat_id: int) -> ResponseReturnValue:
     return _after_move(chat_id)
 
 
-@blueprint.post("/inbox/<int:chat_id>/close")
-@requires("chats.close")
-def close(chat_id: int) -> ResponseReturnValue:
-    scope = current_scope()
-    with atomic():
-        found = load_chat(scope, chat_id)
-        if not rights_in(found, scope).close:
-            raise chats.IllegalMove
-        chats.close_chat(found, actor=chats.person(scope.user_id), reason="resolved")
-    return _after_move(chat_id)
-
-
 def _show_chat(found: Chat, *, pane: str | None = None) -> ResponseReturnValue:
     values = _chat_values(found, current_scope()) | {"pane": pane}
     if wants_fragment():
@@ -312,11 +310,26 @@ def _list_values(*, with_counts: bool = True) -> dict[str, Any]:
     return values
 
 
+def asked_list(*, limit: int) -> tuple[inbox.RowPage, dict[str, str]]:
+    """The list that the address asks for, and that part of the address."""
+    scope = current_scope()
+    page = inbox.list_chats(
+        visible_chats(scope),
+        user_id=scope.user_id,
+        tab=_tab(),
+        limit=limit,
+        filters=_filters(),
+        phones_visible=scope.can("clients.view_phone"),
+    )
+    return page, dict(parse_qsl(_list_query()))
+
+
 def _desk_values() -> dict[str, Any]:
     numbers = select(func.count(WhatsappNumber.id)).where(WhatsappNumber.deleted_at.is_(None))
     return {
         "number_count": db.session.scalar(numbers),
         "may_set_status": current_scope().can("agents.set_own_status"),
+        "may_reassign": current_scope().can("chats.assign"),
     }
 
 

@@ -43,7 +43,7 @@ HTMX = {"HX-Request": "true"}
         ("busy", (AgentStatus.BUSY, None)),
         ("offline", (AgentStatus.OFFLINE, None)),
         ("paused", (AgentStatus.PAUSED, None)),
-        ("paused:lunch", (AgentStatus.PAUSED, "lunch")),
+        ("paused:Almuerzo", (AgentStatus.PAUSED, "Almuerzo")),
     ],
 )
 def test_the_switch_answers_with_itself_turned(
@@ -61,7 +61,7 @@ def test_the_switch_answers_with_itself_turned(
 
 
 @pytest.mark.usefixtures("no_csrf")
-@pytest.mark.parametrize("sent", ["", "away", "paused:<script>", "available:lunch"])
+@pytest.mark.parametrize("sent", ["", "away", "paused:<script>", "available:Almuerzo"])
 def test_an_unknown_status_is_refused_and_changes_nothing(
     client: FlaskClient, app: Flask, sent: str
 ):

@@ -229,8 +229,10 @@ def test_who_assigns_and_answers_may_take_over(cast, browse):
 
 def test_closing_takes_the_box_away(cast, browse):
     chat = chat_of(cast, cast.laura)
-    answer = browse(cast.laura).post(f"/inbox/{chat.id}/close", headers=FRAGMENT)
-    assert answer.status_code == 200
+    laura = browse(cast.laura)
+    answer = laura.post(f"/inbox/{chat.id}/close", data={"reason": "resolved"}, headers=FRAGMENT)
+    assert answer.status_code == 204
+    answer = laura.get(f"/inbox/{chat.id}", headers=FRAGMENT)
     assert "This chat is closed" in answer.text
     assert "<textarea" not in answer.text
     db.session.refresh(chat)

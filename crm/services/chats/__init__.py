@@ -24,6 +24,7 @@ from crm.services.chats.moves import (
     person,
     terms_of,
 )
+from crm.services.chats.notes import add_note
 from crm.services.chats.offers import (
     AT_DESK,
     OfferIsOver,
@@ -65,6 +66,7 @@ __all__ = [
     "ReceiverAway",
     "abandon_chat",
     "accept_offer",
+    "add_note",
     "assign_chat",
     "change_campaign",
     "close_chat",

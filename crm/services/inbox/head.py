@@ -61,6 +61,11 @@ class ChatHead:
     def is_open(self) -> bool:
         return self.status.is_open
 
+    @property
+    def is_waiting(self) -> bool:
+        """Stands in a queue: there is an answer to why."""
+        return self.status == ChatStatus.QUEUED
+
 
 @dataclass(frozen=True)
 class EarlierChat:

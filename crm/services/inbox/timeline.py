@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import String, cast, null, select, union_all
+from sqlalchemy import String, cast, func, null, select, union_all
 from sqlalchemy.orm import aliased
 
 from crm.db import db
@@ -44,6 +44,11 @@ SHOWN_EVENTS = (
     "queued",
     "assigned",
     "offered",
+    "returned",
+    "pending",
+    "resumed",
+    "overdue",
+    "bot_started",
     "closed",
     "reopened",
     "abandoned",
@@ -84,7 +89,13 @@ def read_timeline(
             ChatEvent.data,
         )
         .outerjoin(actor, actor.id == ChatEvent.actor_user_id)
-        .outerjoin(subject, subject.id == ChatEvent.data["agent"].as_integer())
+        .outerjoin(
+            subject,
+            subject.id
+            == func.coalesce(
+                ChatEvent.data["offered"].as_integer(), ChatEvent.data["agent"].as_integer()
+            ),
+        )
         .where(ChatEvent.chat_id == chat_id, ChatEvent.kind.in_(SHOWN_EVENTS))
     )
     both = union_all(notes, events).subquery()

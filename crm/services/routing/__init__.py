@@ -14,6 +14,7 @@ from crm.services.routing.assign import (
     route_chat,
     serve_after,
 )
+from crm.services.routing.explain import explain_wait, list_offers
 from crm.services.routing.sweep import (
     find_chats_to_tend,
     find_drainable_campaigns,
@@ -27,10 +28,12 @@ __all__ = [
     "drain_agent",
     "drain_campaign",
     "explain_chat",
+    "explain_wait",
     "find_chats_to_tend",
     "find_drainable_campaigns",
     "find_gone_agents",
     "find_unrouted_chats",
+    "list_offers",
     "route_chat",
     "serve_after",
     "tend_chat",

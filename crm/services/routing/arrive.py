@@ -97,8 +97,8 @@ def move_to_campaign(
     at = database_now()
     book = rules.read_book({campaign.id})
     decision = rules.decide(book, campaign.id, read_facts(chat, at=at))
-    # It comes from a person: a bot must not begin to ask what they have asked already.
-    if decision.action == RuleAction.ASSIGN_BOT:
+    # It comes from a person: no bot asks what they have asked already, and nobody is turned away.
+    if decision.action in (RuleAction.ASSIGN_BOT, RuleAction.REJECT):
         decision.action = RuleAction.ASSIGN_QUEUE.value
     return _follow(chat, decision, at=at, actor=actor, reason=reason, note=note)
 

@@ -10,6 +10,7 @@ from sqlalchemy import func, select
 
 from crm.db import db
 from crm.models import (
+    ActorKind,
     AgentStatus,
     Campaign,
     CampaignAgent,
@@ -64,7 +65,9 @@ def enter_queue(
     or closed.
     """
     campaign = db.session.get_one(Campaign, chat.campaign_id)
-    place = find_room(campaign, queue_id)
+    # Whom a person passes on has been let in already.
+    by_hand = actor.kind == ActorKind.USER
+    place = _straight_to(queue_id) if by_hand else find_room(campaign, queue_id)
     data = {**(data or {}), **place.receipt()}
     queue = place.queue
     target = queue.id if queue else None
@@ -105,6 +108,10 @@ def find_room(campaign: Campaign, queue_id: int | None) -> Place:
             place.action = queue.overflow_action
         return place
     return place
+
+
+def _straight_to(queue_id: int | None) -> Place:
+    return Place(db.session.get(Queue, queue_id) if queue_id is not None else None)
 
 
 def _is_full(campaign: Campaign, queue: Queue) -> bool:

@@ -29,6 +29,9 @@ window.tinykeys.tinykeys(window, {
   "[Shift]+/": single(() => { $("#q")?.focus(); $("#q")?.select(); }),
   "[Shift]+?": single(showKeys),
   "Alt+KeyJ": always(() => step(1, { open: true })),
+  "Alt+KeyE": always(() => $("[data-key=close]")?.click()),
+  "Alt+KeyM": always(() => $("[data-key=snooze]")?.click()),
+  "Alt+KeyT": always(() => $("[data-key=transfer]")?.click()),
   "Alt+KeyK": always(() => step(-1, { open: true })),
 }, { ignore: (event) => event.isComposing });
 
