@@ -53,7 +53,7 @@ def browse(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Callable[..., FlaskCl
 
 def chat_of(cast: Cast, agent: User | None, **fields) -> Chat:
     chat = make_chat(campaign=cast.sales, number=cast.number, agent=agent, queue_id=cast.queue.id,
-                     **{"status": ChatStatus.ACTIVE if agent else ChatStatus.QUEUED, **fields})  # fmt: skip
+                     **{"status": "active" if agent else "queued", **fields})  # fmt: skip
     make_message(chat)
     db.session.commit()
     return chat
@@ -280,8 +280,8 @@ def test_going_on_a_break_hands_over_what_was_chosen(cast, browse):
     page = laura.get("/agents/hand-over?status=paused:Almuerzo", headers=FRAGMENT).text
     assert "Suggested: Jhon Restrepo" in page
     assert "You wait for the customer" in page
-    sent = {"status": "paused:Almuerzo", f"chat-{waits.id}": cast.jhon.id, f"chat-{quiet.id}": "queue",
-            f"chat-{stays.id}": "keep", "chat-x": "queue", "note": "Vuelvo a las 2"}  # fmt: skip
+    targets = {f"chat-{waits.id}": cast.jhon.id, f"chat-{quiet.id}": "queue", "chat-x": "queue"}
+    sent = {"status": "paused:Almuerzo", **targets, f"chat-{stays.id}": "keep", "note": "A las 2"}
     assert laura.post("/agents/hand-over", data=sent, headers=FRAGMENT).status_code == 204
     assert read(waits).offered_agent_id == cast.jhon.id
     assert read(quiet).status is ChatStatus.QUEUED
@@ -313,7 +313,8 @@ def test_a_waiting_chat_says_why_nobody_takes_it(cast, browse):
 
 def test_all_names_are_computed_when_asked(cast, browse):
     for number in range(14):
-        link_agent(cast.sales, make_user(first_name=f"Agente{number:02d}", agent_status="paused"))
+        paused = make_user(first_name=f"Agente{number:02d}", agent_status="paused")
+        link_agent(cast.sales, paused)
     chat = chat_of(cast, None)
     marta = browse(cast.marta)
     some = marta.get(f"/inbox/{chat.id}/why", headers=FRAGMENT).text

@@ -94,6 +94,11 @@ class Choice:
     candidate_count: int = 0
     left_out: tuple[LeftOut, ...] = ()
 
+    def _nearest(self, names: int | None) -> list[LeftOut]:
+        """Those left out, whoever was nearest to having it first."""
+        count = len(self.left_out) if names is None else names
+        return heapq.nsmallest(count, self.left_out, key=lambda out: RANK.get(out.reason, 99))
+
     def receipt(self, *, names: int | None = RECEIPT_NAMES) -> dict[str, Any]:
         """The decision as plain JSON for `chat_events.data`; codes only, words are the screen's.
 
@@ -106,10 +111,18 @@ class Choice:
             "candidate_count": self.candidate_count,
             "candidates": [_agent_line(agent) for agent in self.candidates[:names]],
             "left_out": [
-                {**_agent_line(out.agent), "why": out.reason} for out in self.left_out[:names]
+                {**_agent_line(out.agent), "why": out.reason} for out in self._nearest(names)
             ],
             "left_out_counts": dict(Counter(out.reason for out in self.left_out)),
         }
+
+
+# Who could have it soonest stands first among those who are left out.
+NEARNESS = (
+    "lapsed", "skills", "full", "campaign_full", "auto_assign_off", "busy", "paused", "offline",
+    "not_permitted", "not_in_campaign", "user_inactive",
+)  # fmt: skip
+RANK = {reason: place for place, reason in enumerate(NEARNESS)}
 
 
 def choose_agent(snapshot: Snapshot) -> Choice:
