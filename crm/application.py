@@ -9,7 +9,7 @@ from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from crm import blueprints, cli, log, models  # noqa: F401 - models fill the metadata
-from crm.blueprints import assets, errors, headers, locale
+from crm.blueprints import assets, errors, headers, locale, uploads
 from crm.config import Config
 from crm.db import MIGRATIONS, db
 from crm.extensions import (
@@ -64,6 +64,7 @@ def create_app(config: Config | None = None) -> Flask:
     sock.init_app(app)
     errors.register(app)
     headers.register(app)
+    uploads.register(app)
     cli.register(app)
     commands.register(app)
     assets.serve(app)

@@ -48,6 +48,7 @@ class May:
     snooze: bool
     resume: bool
     withdraw: bool
+    attach: bool
 
 
 def rights_in(chat: Chat, scope: Scope) -> May:
@@ -65,6 +66,7 @@ def rights_in(chat: Chat, scope: Scope) -> May:
         reply=reply,
         retry=reply and scope.can("messages.retry"),
         originals=scope.can("messages.read_revoked"),
+        attach=reply and scope.can("files.upload"),
         pick=chat.status.is_open and free and scope.can("chats.pick"),
         take_over=not (mine or free) and scope.can("chats.assign") and scope.can("chats.reply"),
         close=moves and scope.can("chats.close"),

@@ -23,6 +23,7 @@ from crm.config import Config
 from crm.db import atomic, db, retrying
 from crm.doorbell import job, ring
 from crm.jobs import shutdown
+from crm.jobs.media import media_client
 from crm.lib.addresses import PublicOnly
 from crm.lib.timed_http import TimedHttp
 from crm.providers.clients import ProviderClients
@@ -234,14 +235,17 @@ def send_one(claim: Claim, *, settings: Settings, client: SendsMessages) -> None
 def _with_file(
     outgoing: Outgoing, borrowed: contextlib.ExitStack, *, settings: Settings
 ) -> Outgoing:
-    """A server that takes the bytes with the message gets them from a file that we lend it."""
-    if not isinstance(outgoing.channel, WppConnectChannel):
-        return outgoing
+    """Meta gets the file before the message and gives an id for it; a server that takes the bytes
+    with the message gets them from a file that we lend it."""
     if not uploading.needs_upload(outgoing.message.content):
         return outgoing
-    data_dir = current_app.config["CRM"].data_dir
-    folder = borrowed.enter_context(files.spool(data_dir))
-    return uploading.lend(outgoing, folder, settings=settings, unit=_unit)
+    db.session.remove()
+    spool = partial(files.spool, current_app.config["CRM"].data_dir)
+    if isinstance(outgoing.channel, WppConnectChannel):
+        folder = borrowed.enter_context(spool())
+        return uploading.lend(outgoing, folder, settings=settings, unit=_unit)
+    uploader = media_client(settings.graph_url)
+    return uploading.attach(outgoing, uploader, settings=settings, unit=_unit, spool=spool)
 
 
 def _send_loaded(outgoing: Outgoing, *, settings: Settings, client: SendsMessages) -> None:
@@ -252,6 +256,9 @@ def _send_loaded(outgoing: Outgoing, *, settings: Settings, client: SendsMessage
     try:
         result = client.send(outgoing.channel, outgoing.message)
     except ProviderError as error:
+        if error.permanent and uploading.has_file(outgoing.message.content):
+            # Perhaps it was the file's id that is no longer known: a person's retry uploads anew.
+            _unit(partial(uploading.forget_upload, claim))
         _record(partial(outcomes.record_error, claim, error, settings=settings))
     else:
         _record(partial(outcomes.record_sent, claim, result))

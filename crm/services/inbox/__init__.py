@@ -5,6 +5,7 @@ draft) and no lazy attribute, so that the page and the live hub render the same 
 with no query behind.
 """
 
+from crm.services.inbox.files import ChatFile, ChatFiles, list_files
 from crm.services.inbox.head import ChatHead, ClientCard, load_head, load_head_and_card
 from crm.services.inbox.rows import (
     ChatRow,
@@ -29,6 +30,8 @@ from crm.services.inbox.timeline import EventLine, NoteBubble
 
 __all__ = [
     "Bubble",
+    "ChatFile",
+    "ChatFiles",
     "ChatHead",
     "ChatRow",
     "ClientCard",
@@ -46,6 +49,7 @@ __all__ = [
     "find_row",
     "find_rows",
     "list_chats",
+    "list_files",
     "load_head",
     "load_head_and_card",
     "load_thread",

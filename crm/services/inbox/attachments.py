@@ -54,7 +54,7 @@ def attachment_of(
     message: Message, file: File | None, fetch_status: FetchStatus | None, fetch_code: str | None
 ) -> Attachment | None:
     """None for a message without a file."""
-    kind = message.message_type.value
+    kind = str(message.message_type)
     if kind not in KINDS:
         return None
     meta = message.meta or {}

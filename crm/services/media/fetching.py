@@ -28,7 +28,6 @@ from crm.models import (
     File,
     MediaFetch,
     Message,
-    MessageType,
     Provider,
     WhatsappNumber,
 )
@@ -125,7 +124,7 @@ def claim_fetches(*, owner: UUID, limit: int, graph_url: str, keys: tuple[str, .
         fetch = Fetch(
             message_id=message.id,
             chat_id=message.chat_id,
-            kind=message.message_type.value,
+            kind=str(message.message_type),
             attempt=attempts[message.id],
             owner=owner,
             channel=MetaChannel(number.meta_phone_number_id or "", "", graph_url),
@@ -276,7 +275,7 @@ class NothingToFetch(Conflict):
 
 def fetch_again(message: Message) -> None:
     """A person's *Fetch again*: due now, with fresh patience. NothingToFetch if it is here."""
-    if message.media_file_id is not None or message.message_type.value not in KINDS:
+    if message.media_file_id is not None or str(message.message_type) not in KINDS:
         raise NothingToFetch
     lock_chats([message.chat_id])
     row = insert(MediaFetch).values(
@@ -298,7 +297,3 @@ def fetch_again(message: Message) -> None:
     )
     ring_on_commit("media.fetch", message.whatsapp_number_id)
     announce_ticks({message.id: message.chat_id})
-
-
-def is_media(kind: MessageType) -> bool:
-    return kind.value in KINDS

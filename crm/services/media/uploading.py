@@ -13,7 +13,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
-from sqlalchemy import select, text
+from sqlalchemy import delete, select, text
 from sqlalchemy.dialects.postgresql import insert
 
 from crm.db import database_now, db
@@ -42,6 +42,11 @@ class Uploader(Protocol):
 
 Unit = Callable[[Callable[[], Any]], Any]
 """Runs a piece of work in a transaction of its own."""
+
+
+def has_file(content: Content) -> bool:
+    """Is a file the message, or its header?"""
+    return _media_of(content) is not None
 
 
 def needs_upload(content: Content) -> bool:
@@ -110,11 +115,12 @@ def lend(outgoing: Outgoing, folder: Path, *, settings: Settings, unit: Unit) ->
     return replace(outgoing, message=replace(outgoing.message, content=content))
 
 
-def forget_upload(file_id: int, number_id: int) -> None:
-    """The provider does not know the id any more: the next try uploads anew."""
+def forget_upload(claim: Claim) -> None:
+    """The provider may not know the id any more: the next try uploads anew."""
+    file_id = select(Message.media_file_id).where(Message.id == claim.message_id).scalar_subquery()
     db.session.execute(
-        MediaUpload.__table__.delete().where(  # type: ignore[attr-defined]
-            MediaUpload.file_id == file_id, MediaUpload.whatsapp_number_id == number_id
+        delete(MediaUpload).where(
+            MediaUpload.file_id == file_id, MediaUpload.whatsapp_number_id == claim.number_id
         )
     )
 

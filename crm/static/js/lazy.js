@@ -21,7 +21,7 @@ document.addEventListener("click", (event) => {
   if (!name || here.has(name)) return;
   event.preventDefault();
   event.stopImmediatePropagation();
-  load(name).then(() => event.target.isConnected && event.target.click(), () => words.failed && toast(words.failed));
+  load(name).then(() => event.target.isConnected && event.target.dispatchEvent(new MouseEvent("click", event)), () => words.failed && toast(words.failed));
 }, true);
 
 const need = (element) => load(element.dataset.needs).catch(() => {});

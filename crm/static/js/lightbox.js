@@ -5,7 +5,9 @@ import { withSheet } from "./sheets.js";
 let dialog = null;
 let shown = null; // an address: the bubble it came from may be replaced meanwhile
 
-const shots = () => $$("#log a[data-shot]");
+// The thread's pictures in their order, or those of the panel's own gallery.
+let group = "#log";
+const shots = () => $$(`${group} a[data-shot]`);
 
 function build() {
   dialog = $("#lightbox");
@@ -25,7 +27,7 @@ function build() {
   });
   dialog.addEventListener("close", () => {
     $(".stage", dialog).replaceChildren();
-    $(`#log a[data-shot][href="${CSS.escape(shown)}"]`)?.focus({ preventScroll: true });
+    $(`${group} a[data-shot][href="${CSS.escape(shown)}"]`)?.focus({ preventScroll: true });
   });
 }
 
@@ -54,10 +56,10 @@ function show(shot) {
     large.src = shown;
     stage.replaceChildren(image);
   }
-  const article = shot.closest("article");
-  $("[data-who]", dialog).textContent = article?.classList.contains("in") ? $("#thread-title").textContent : $(".by span", article)?.textContent ?? "";
-  $("[data-when]", dialog).textContent = $(".foot time", article)?.title ?? "";
-  const caption = $(".text", article)?.textContent ?? "";
+  const article = shot.closest("article") ?? document.getElementById(shot.dataset.of);
+  $("[data-who]", dialog).textContent = !article ? shot.dataset.name : article.classList.contains("in") ? $("#thread-title").textContent : $(".by span", article)?.textContent ?? "";
+  $("[data-when]", dialog).textContent = (article && $(".foot time", article)?.title) ?? "";
+  const caption = (article && $(".text", article)?.textContent) ?? "";
   $("[data-caption]", dialog).textContent = caption;
   $("[data-caption]", dialog).hidden = !caption;
   const download = $("[data-download]", dialog);
@@ -68,10 +70,11 @@ function show(shot) {
 }
 
 document.addEventListener("click", async (event) => {
-  const shot = event.target.closest("a[data-shot=image]");
+  const shot = event.target.closest("a[data-shot=image], [data-gallery] a[data-shot]");
   if (!shot || event.ctrlKey || event.metaKey || event.shiftKey || event.button) return;
   event.preventDefault();
   await withSheet("media");
+  group = shot.closest("[data-gallery]") ? "[data-gallery]" : "#log";
   build();
   show(shot);
   dialog.showModal();
