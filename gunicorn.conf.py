@@ -89,3 +89,24 @@ def post_worker_init(worker):
         hub.close_all()
 
     gevent.spawn(close_sockets_at_stop)
+    gevent.spawn(tell_setup_token, worker)
+
+
+def tell_setup_token(worker):
+    """While nobody has an account, the log says what the first page asks for."""
+    from crm.services import first_start
+
+    app = worker.app.callable
+    try:
+        with app.app_context():
+            if first_start.is_first_start():
+                config = app.config["CRM"]
+                token = first_start.setup_token(config.secret_key)
+                address = f"{config.public_url}/setup?code={token}" if config.public_url else ""
+                # A warning: quieter lines are dropped here.
+                worker.log.warning(
+                    "Nobody has an account yet. Open /setup; the installation code is %s  %s",
+                    token, address,
+                )  # fmt: skip
+    except Exception as error:
+        worker.log.warning("Cannot tell yet whether there are accounts: %s", type(error).__name__)

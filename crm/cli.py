@@ -113,6 +113,19 @@ def create_admin(email: str, name: str, password: str) -> None:
     click.echo(f"{email} can sign in as super_admin.")
 
 
+@admin.command("setup-token")
+@with_appcontext
+def show_setup_token() -> None:
+    """Print the code that the first page asks for, while there is no account."""
+    if not first_start.is_first_start():
+        raise SystemExit("This installation has people already; `admin link` lets one in again.")
+    config = current_app.config["CRM"]
+    token = first_start.setup_token(config.secret_key)
+    click.echo(token)
+    if config.public_url:
+        click.echo(f"{config.public_url}/setup?code={token}")
+
+
 @admin.command("link")
 @click.argument("email")
 @with_appcontext

@@ -16,9 +16,10 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from crm.db import atomic
+from crm.db import atomic, db
 from crm.models import User
 from crm.services import two_factor
+from tests import factories
 from tests.factories import PASSWORD
 
 
@@ -52,6 +53,19 @@ def give_second_factor(app: Flask, user: User) -> str:
         secret = two_factor.begin_setup(user, keys=keys)
         user.two_factor_enabled = True
     return secret
+
+
+@contextmanager
+def demanded(role: str) -> Iterator[None]:
+    """While it lasts, this role asks for a second factor."""
+    with atomic():
+        factories.find_role(role).requires_two_factor = True
+    try:
+        yield
+    finally:
+        db.session.rollback()
+        with atomic():
+            factories.find_role(role).requires_two_factor = False
 
 
 def code_of(secret: str, *, steps: int = 0) -> str:

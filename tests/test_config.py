@@ -32,6 +32,10 @@ def test_the_redis_of_heroku_may_sign_its_own_certificate_and_no_other() -> None
     assert config(REDIS_URL=plain, DYNO="web.1").redis_url == plain
 
 
+def test_open_sockets_are_asked_for_their_rights_every_five_seconds_at_least() -> None:
+    assert config().access_check_seconds <= 5
+
+
 def test_meta_secrets_take_comma_lists() -> None:
     assert config(META_APP_SECRET="new, old ,").meta_app_secrets == ("new", "old")
     assert config().meta_app_secrets == ()

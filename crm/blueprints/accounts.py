@@ -27,10 +27,11 @@ LINK = "account_link"
 @blueprint.get("/setup")
 @public
 def first() -> ResponseReturnValue:
-    """Nobody has an account yet: whoever installed this makes the first."""
+    """Nobody has an account yet: whoever installed this, and so knows its code, makes the first."""
     if not first_start.is_first_start():
         return redirect(url_for("auth.login"))
-    return render_template("auth/first_start.html", form=FirstStartForm())
+    form = FirstStartForm(setup_token=request.args.get("code", "")[:40])
+    return render_template("auth/first_start.html", form=form)
 
 
 @blueprint.post("/setup")
@@ -42,6 +43,7 @@ def first_form() -> ResponseReturnValue:
     if not form.validate_on_submit():
         return render_template("auth/first_start.html", form=form), 422
     try:
+        first_start.check_setup_token(form.setup_token.data or "", secret_key=settings().secret_key)
         with atomic():
             user = first_start.create_first_admin(
                 email=form.email.data,

@@ -50,6 +50,10 @@ class NewPasswordForm(FlaskForm):
 
 
 class FirstStartForm(FlaskForm):
+    setup_token = StringField(
+        _l("Installation code"),
+        validators=[InputRequired(_l("Write the installation code.")), Length(max=40)],
+    )
     first_name = StringField(
         _l("First name"),
         filters=[lambda value: clean(value).strip() if value else value],

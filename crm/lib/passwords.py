@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 
 _hasher = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
 
-# Verified when the account does not exist, so that both answers take the same time.
+# Verified when there is no account or no password, so that all answers take the same time.
 DUMMY_HASH = (
     "$argon2id$v=19$m=19456,t=2,p=1$Y2hhcmxhLWR1bW15LXNhbHQ$"
     "wS4cyZL1v5WvDkzGRIvdG3E0gE6Yz3JHRQo1wjO2zVY"
@@ -34,11 +35,18 @@ def hash_password(password: str) -> str:
 
 
 def verify_password(password: str, password_hash: str) -> bool:
-    """True if it fits; a malformed hash fits nothing. Overloaded after waiting for a turn."""
+    """True if it fits; what is no hash (nobody has chosen a password yet) fits nothing.
+
+    That answer takes as long as the others. Overloaded after waiting for a turn.
+    """
     with _turn():
         try:
             return _hasher.verify(password_hash, password)
-        except (VerificationError, InvalidHashError):
+        except VerificationError:
+            return False
+        except InvalidHashError:
+            with contextlib.suppress(VerificationError):
+                _hasher.verify(DUMMY_HASH, password)
             return False
 
 

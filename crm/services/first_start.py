@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import hmac
+
 from sqlalchemy import func, select, text
 
 from crm.db import db
@@ -9,6 +13,7 @@ from crm.errors import Conflict
 from crm.models import Role, User
 from crm.permissions import SUPER_ADMIN
 from crm.services import audit, users
+from crm.services.kit import WrongField
 from crm.services.passwords import check_new_password, set_password
 
 # Any constant: two who come first take turns.
@@ -18,6 +23,40 @@ FIRST_LOCK = 727_002
 class NotTheFirst(Conflict):
     code = "not_the_first"
     message = "This installation has people already. Sign in."
+
+
+class WrongSetupToken(WrongField):
+    """Whoever comes first on a public host must be who can read its log or run its commands."""
+
+    code = "wrong_setup_token"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This is not the installation code. The start writes it to the log; "
+            "`flask --app wsgi admin setup-token` shows it too.",
+            field_name="setup_token",
+        )
+
+
+def setup_token(secret_key: str) -> str:
+    """What the first page asks for, like "M4XQ-7TBA-K2WE-PZ3C": 80 bits.
+
+    Made from the secret key and not stored, so that all processes know the same one. It opens
+    nothing any more once there is an account.
+    """
+    digest = hmac.new(secret_key.encode(), b"charla: first account", hashlib.sha256).digest()
+    letters = base64.b32encode(digest[:10]).decode()
+    return "-".join(letters[at : at + 4] for at in range(0, 16, 4))
+
+
+def check_setup_token(written: str, *, secret_key: str) -> None:
+    """Capitals, blanks and dashes aside."""
+
+    def plain(text: str) -> bytes:
+        return "".join(text.upper().replace("-", "").split()).encode()
+
+    if not hmac.compare_digest(plain(written), plain(setup_token(secret_key))):
+        raise WrongSetupToken
 
 
 def is_first_start() -> bool:

@@ -12,6 +12,7 @@ from playwright.sync_api import BrowserContext, Page, expect
 from werkzeug.serving import make_server
 
 from crm.db import atomic
+from crm.services import first_start
 from tests import factories
 from tests.people import code_of
 
@@ -37,11 +38,12 @@ def sign_in(page: Page, site: str, email: str, password: str) -> None:
 
 
 def test_from_the_first_start_to_an_invited_colleague(
-    site: str, open_context: Callable[..., BrowserContext]
+    app: Flask, site: str, open_context: Callable[..., BrowserContext]
 ) -> None:
     page = open_context().new_page()
     page.goto(site)
     page.wait_for_url("**/setup")
+    page.fill("#setup_token", first_start.setup_token(app.config["CRM"].secret_key))
     page.fill("#first_name", "Ana")
     page.fill("#last_name", "Duarte")
     page.fill("#email", "ana@example.com")

@@ -32,7 +32,11 @@ from tests import factories
 from tests.people import csrf_of, enter, give_second_factor, mail_server, post
 
 GOOD = "caballo grapa batería"
-PERSON = {"first_name": "Ana", "last_name": "Duarte", "email": "Ana@Example.com", "password": GOOD}
+SECRET_KEY = "test-secret-key-of-more-than-32-characters"
+PERSON = {
+    "setup_token": first_start.setup_token(SECRET_KEY),
+    "first_name": "Ana", "last_name": "Duarte", "email": "Ana@Example.com", "password": GOOD,
+}  # fmt: skip
 
 
 @pytest.fixture
@@ -76,6 +80,33 @@ def test_a_weak_password_is_refused_with_the_reason(client: FlaskClient, passwor
     answer = post(client, "/setup", **person)
     assert answer.status_code == 422
     assert first_start.is_first_start()
+
+
+@pytest.mark.parametrize("code", ["", "AAAA-BBBB-CCCC-DDDD", "ñ", "\x00", "M" * 41])
+def test_without_the_installation_code_nobody_comes_first(client: FlaskClient, code: str) -> None:
+    answer = post(client, "/setup", **PERSON | {"setup_token": code})
+    assert answer.status_code == 422
+    assert "Ana@Example.com" in answer.get_data(as_text=True), "what was typed is kept"
+    assert first_start.is_first_start()
+
+
+def test_the_code_may_be_typed_sloppily_or_come_in_the_address(client: FlaskClient) -> None:
+    code = PERSON["setup_token"]
+    page = client.get(f"/setup?code={code}").get_data(as_text=True)
+    assert f'value="{code}"' in page
+    sloppy = f" {code.lower().replace('-', ' ')} "
+    assert post(client, "/setup", **PERSON | {"setup_token": sloppy}).location == "/inbox"
+
+
+def test_the_operator_sees_the_code_until_there_is_an_account(app: Flask) -> None:
+    run = app.test_cli_runner().invoke
+    shown = run(args=["admin", "setup-token"])
+    assert (shown.exit_code, shown.output.strip()) == (0, PERSON["setup_token"])
+    with atomic():
+        factories.make_user()
+    closed = run(args=["admin", "setup-token"])
+    assert closed.exit_code == 1
+    assert PERSON["setup_token"] not in closed.output
 
 
 def test_with_people_the_first_page_is_closed(app: Flask, client: FlaskClient) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import random
 import re
+import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from statistics import mean
 
 import pytest
 from flask import Flask
@@ -14,8 +17,9 @@ from sqlalchemy import select, text
 from werkzeug.test import TestResponse
 
 from crm.db import atomic, db
-from crm.models import AttemptKind, AuditLog, LoginAttempt, User
+from crm.models import AttemptKind, AuditLog, LoginAttempt, User, UserStatus
 from crm.services.attempts import LIMITS, network_of
+from crm.services.passwords import NO_PASSWORD
 from tests import factories
 
 EMAIL = "laura@example.com"
@@ -192,3 +196,43 @@ def test_failed_and_good_logins_are_in_the_trail_without_what_was_typed(
 )
 def test_an_ipv6_customer_is_one_network(address: str, network: str) -> None:
     assert network_of(address) == network
+
+
+def test_the_work_does_not_tell_whether_an_account_exists(app: Flask, laura: User) -> None:
+    """By the processor's time that each refusal costs, not by the clock on the wall: other work on
+    the machine must not decide. Compared with each other, never with a number of seconds.
+    """
+    with atomic():
+        factories.make_user(email="invitada@example.com", password_hash=NO_PASSWORD)
+        factories.make_user(email="cerrada@example.com", status=UserStatus.SUSPENDED)
+    kinds = {"known": EMAIL, "unknown": "nadie@example.com", "invited": "invitada@example.com",
+             "closed": "cerrada@example.com"}  # fmt: skip
+    spent: dict[str, list[float]] = {kind: [] for kind in [*kinds, "refused unseen"]}
+    for turn in range(12):
+        for kind, email in sorted(kinds.items(), key=lambda _kind: random.random()):
+            clear_attempts()
+            answer, cost = costing(app.test_client(), email, address=f"198.51.100.{turn}")
+            assert answer.status_code == 422
+            spent[kind].append(cost)
+    use_up(app)
+    for _ in range(12):
+        answer, cost = costing(app.test_client(), EMAIL, address="203.0.113.7")
+        assert answer.status_code == 429
+        spent["refused unseen"].append(cost)
+    # The quickest third: what disturbs only ever adds.
+    typical = {kind: mean(sorted(costs)[:4]) for kind, costs in spent.items()}
+    assert typical["refused unseen"] < typical["known"] / 2, "the measure sees a missing hash"
+    for kind in kinds:
+        assert 0.75 < typical[kind] / typical["known"] < 1.33, typical
+
+
+def costing(client: FlaskClient, email: str, *, address: str) -> tuple[TestResponse, float]:
+    """The answer to a wrong password, and the processor's seconds that it cost."""
+    began = time.process_time()
+    answer = attempt(client, "equivocada-1234", email=email, address=address)
+    return answer, time.process_time() - began
+
+
+def clear_attempts() -> None:
+    with atomic():
+        db.session.execute(text("DELETE FROM login_attempts"))

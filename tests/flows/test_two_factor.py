@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -16,7 +15,7 @@ from crm.db import atomic, db
 from crm.models import AuditLog, BackupCode, User, UserSession
 from crm.services import sessions, two_factor
 from tests import factories
-from tests.people import code_of, csrf_of, enter, give_second_factor, post
+from tests.people import code_of, csrf_of, demanded, enter, give_second_factor, post
 
 FINISH = "/login/two-factor"
 
@@ -25,16 +24,6 @@ FINISH = "/login/two-factor"
 def laura(app: Flask) -> User:
     with atomic():
         return factories.make_user(email="laura@example.com")
-
-
-@pytest.fixture
-def demanded(app: Flask) -> Iterator[None]:
-    with atomic():
-        factories.find_role("agent").requires_two_factor = True
-    yield
-    db.session.rollback()
-    with atomic():
-        factories.find_role("agent").requires_two_factor = False
 
 
 def reachable(client: FlaskClient) -> set[str]:
@@ -146,8 +135,13 @@ def test_codes_cannot_be_guessed_by_trying_many(app: Flask, laura: User) -> None
 
 
 def test_a_role_may_demand_it_and_then_it_is_set_up_before_anything_else(
-    app: Flask, laura: User, demanded: None
+    app: Flask, laura: User
 ) -> None:
+    with demanded("agent"):
+        set_up_what_is_demanded(app, laura)
+
+
+def set_up_what_is_demanded(app: Flask, laura: User) -> None:
     client = enter(app, laura)
     assert client.get("/inbox").location.startswith(FINISH)
     page = client.get(FINISH).get_data(as_text=True)
@@ -173,14 +167,9 @@ def test_a_role_that_begins_to_demand_it_closes_pages_and_sockets_of_who_has_non
     client = enter(app, laura)
     assert client.get("/inbox").status_code == 200
     ids = list(db.session.scalars(select(UserSession.id)))
-    with atomic():
-        factories.find_role("agent").requires_two_factor = True
-    try:
+    with demanded("agent"):
         assert client.get("/inbox").location.startswith(FINISH)
         assert sessions.find_live_sessions(ids, idle_seconds=3600) == set()
-    finally:
-        with atomic():
-            factories.find_role("agent").requires_two_factor = False
 
 
 def test_a_password_without_its_second_factor_is_worth_ten_minutes(app: Flask, laura: User) -> None:

@@ -16,7 +16,7 @@ from crm.db import atomic, db
 from crm.permissions import ROLES
 from tests.guards.routes import PUBLIC, ROUTES
 from tests.guards.world import COLLEAGUES, OWN, REFUSED, RELATIONS, SEES, World, make_world
-from tests.people import csrf_of, enter
+from tests.people import csrf_of, enter, give_second_factor
 
 # These end sessions that the test goes on with, or asks about: the second ones come last.
 ENDS_THE_TEST = {"auth.logout"}
@@ -130,3 +130,22 @@ def test_a_part_of_something_else_is_not_found_under_ones_own(app: Flask) -> Non
             tried += 1
     assert tried
     db.session.rollback()
+
+
+def test_a_session_that_lacks_its_second_factor_opens_no_door(app: Flask) -> None:
+    with atomic():
+        world = make_world("super_admin")
+    give_second_factor(app, world.person)
+    client = enter(app, world.person)
+    client.environ_base["HTTP_X_CSRFTOKEN"] = csrf_of(client, "/login/two-factor")
+    for rule in doors(app):
+        arguments = world.arguments(OWN, set(rule.arguments)) or world.arguments(
+            "missing", set(rule.arguments)
+        )
+        if rule.endpoint in ENDS_THE_TEST:
+            continue
+        for method in (rule.methods or set()) & {"GET", "POST"}:
+            answer = client.open(path_of(rule, arguments or {}), method=method)
+            where = f"{method} {rule.rule}: {answer.status_code} {answer.location}"
+            assert answer.status_code == 302, where
+            assert answer.location.startswith("/login/two-factor"), where

@@ -15,6 +15,7 @@ from sqlalchemy import text
 from crm.db import atomic, db
 from crm.realtime.connection import RESTART, SESSION_OVER
 from crm.realtime.hub import SOCKETS_PER_USER
+from crm.services import first_start
 from tests import factories
 from tests.realtime.conftest import Desk
 from tests.realtime.pages import Server, answers_on, gunicorn_server, token_of, wait_until
@@ -106,3 +107,22 @@ def test_memory_comes_back_when_pages_go(
     # 150 sockets; each would hold 30 KB and more.
     assert worker.memory_info().rss - before < 4_000_000
     wait_until(lambda: worker.num_fds() < 60)
+
+
+def test_the_log_says_the_installation_code_while_nobody_has_an_account(
+    app: Flask, environment: dict[str, str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    token, written = first_start.setup_token(app.config["CRM"].secret_key), ""
+
+    def told() -> bool:
+        nonlocal written
+        written += capfd.readouterr().err
+        return token in written
+
+    with gunicorn_server(app, environment):
+        wait_until(told)
+    with atomic():
+        factories.make_user()
+    with gunicorn_server(app, environment) as (server, _process):
+        assert requests.get(f"http://{server.address}/login", timeout=20).status_code == 200
+    assert token not in capfd.readouterr().err

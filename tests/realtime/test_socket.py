@@ -21,6 +21,7 @@ from crm.realtime.connection import (
 )
 from crm.realtime.hub import SOCKETS_PER_USER
 from crm.realtime.socket import SOCKET_EVENTS, hub_of
+from tests.people import demanded, give_second_factor
 from tests.realtime.conftest import Desk
 from tests.realtime.pages import Server, threaded_server, token_of, wait_until
 
@@ -95,6 +96,26 @@ def test_it_closes_the_sockets_of_a_suspended_person(server: Server, desk: Desk)
     desk.cast.laura.status = UserStatus.SUSPENDED
     db.session.commit()
     assert page.wait_closed() == SESSION_OVER
+
+
+def test_a_session_that_lacks_its_second_factor_gets_no_socket(server: Server, desk: Desk) -> None:
+    token = token_of(desk.cast.laura)
+    give_second_factor(server.app, desk.cast.laura)
+    assert refusal(server, token) == 401
+    with demanded("agent"):
+        assert refusal(server, token_of(desk.cast.jhon)) == 401
+    assert server.page_of(desk.cast.jhon).open(desk.waiting.id)["type"] == "opened"
+
+
+def test_a_role_that_begins_to_demand_a_second_factor_closes_the_sockets_of_who_has_none(
+    server: Server, desk: Desk
+) -> None:
+    page, boss = server.page_of(desk.cast.laura), server.page_of(desk.cast.admin)
+    page.open(desk.chat.id)
+    boss.open(desk.chat.id)
+    with demanded("agent"):
+        assert page.wait_closed() == SESSION_OVER
+    assert boss.open(desk.chat.id)["type"] == "opened"
 
 
 def test_the_oldest_page_makes_room_for_the_sixth(server: Server, desk: Desk) -> None:
