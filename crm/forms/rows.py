@@ -40,7 +40,8 @@ class RowsField(Field):
     """`data` is a list of dicts with `key` and one value for each column.
 
     With `of_ids` the keys are ids, and only those in `options` (id -> label, set by the door) are
-    taken; else a key means nothing and a blank row is dropped.
+    taken; else a key means nothing and a blank row is dropped. `<name>-add` is one more key with a
+    row of defaults, `<name>-<key>-out` takes one away: what a browser without scripts can send.
     """
 
     def __init__(
@@ -64,11 +65,16 @@ class RowsField(Field):
             return
         keys = list(dict.fromkeys(formdata.getlist(self.name)))
         keys = [key for key in keys if KEY.fullmatch(key)][:MOST_ROWS]
+        keys = [key for key in keys if not formdata.get(f"{self.name}-{key}-out")]
         self.data = [self._read_row(formdata, key) for key in keys]
+        # Chosen in the list of further ones, by a browser without scripts.
+        added = formdata.get(f"{self.name}-add", "")
+        if KEY.fullmatch(added) and added not in keys:
+            self.data.append(self._new_row(added))
         self.data = [row for row in self.data if self.options is not None or not _is_blank(row)]
 
     def _read_row(self, formdata: Any, key: str) -> dict[str, Any]:
-        row: dict[str, Any] = {"key": int(key) if key.isdigit() else key}
+        row = self._new_row(key)
         for column in self.columns:
             name = f"{self.name}-{key}-{column.name}"
             text = clean(formdata.get(name, "")).strip()
@@ -79,6 +85,10 @@ class RowsField(Field):
                 self.cell_errors[(key, column.name)] = str(error)
                 row[column.name] = None
         return row
+
+    def _new_row(self, key: str) -> dict[str, Any]:
+        defaults = {column.name: column.default for column in self.columns}
+        return {"key": int(key) if key.isdigit() else key, **defaults}
 
     def pre_validate(self, form: Any) -> None:
         if self.options is not None and any(row["key"] not in self.options for row in self.data):

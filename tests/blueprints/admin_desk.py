@@ -45,6 +45,10 @@ def browser_of(app: Flask, user: User, *, language: str = "en") -> FlaskClient:
     return client
 
 
+# What a browser with scripts does not show, and so does not send.
+UNSEEN = {"template", "noscript"}
+
+
 class FormReader(HTMLParser):
     """The values a browser would send for the form with the id `editor`."""
 
@@ -61,7 +65,7 @@ class FormReader(HTMLParser):
         given = dict(attributes)
         if tag == "form":
             self.inside = given.get("id") == "editor"
-        if tag == "template":
+        if tag in UNSEEN:
             self.template += 1
         if not self.inside or self.template:
             return
@@ -85,7 +89,7 @@ class FormReader(HTMLParser):
     def handle_endtag(self, tag: str) -> None:
         if tag == "form":
             self.inside = False
-        if tag == "template":
+        if tag in UNSEEN:
             self.template -= 1
         if tag == "textarea":
             self.text_of = None

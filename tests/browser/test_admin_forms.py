@@ -122,7 +122,7 @@ def test_deleting_opens_a_dialog_that_wants_the_name(
     page.locator(".save").click()
     page.wait_for_url("**/settings/tags")
     page.get_by_role("link", name="Para borrar").click()
-    page.locator("[data-open=delete]").click()
+    page.locator("[data-dialog=delete]").click()
     page.fill("#confirm-name", "para borrar")
     page.locator("dialog .danger").click()
     page.wait_for_url("**/settings/tags")
@@ -141,3 +141,42 @@ def test_no_page_is_wider_than_the_screen(
         assert page.evaluate("document.documentElement.scrollWidth") <= width, path
         main = "document.querySelector('main')"
         assert page.evaluate(f"{main}.scrollWidth <= {main}.clientWidth"), path
+
+
+def test_everything_can_be_saved_and_deleted_without_scripts(
+    stack: RunningStack, settings: Callable[..., Page]
+) -> None:
+    page = settings("/campaigns/new", java_script_enabled=False)
+    # A wrong form comes back whole: the summary has the focus, and what was typed is there.
+    page.fill("#name", "Sin programas")
+    page.fill("#sla_first_response_seconds", "2")
+    page.locator(".save").click()
+    expect(page.locator("[data-takes-focus]")).to_be_focused()
+    expect(page.locator("#name")).to_have_value("Sin programas")
+    page.fill("#code", "SIN")
+    page.fill("#sla_first_response_seconds", "75")
+    person = page.locator("#agents-pick option").nth(1)
+    name, key = person.inner_text(), person.get_attribute("value")
+    page.select_option("#agents-pick", key)
+    page.check("[name=business_hours-mode][value=hours]", force=True)
+    sunday = page.locator("[data-day=sunday] .interval").last
+    sunday.locator("input").first.fill("09:00")
+    sunday.locator("input").last.fill("11:30")
+    page.locator(".save").click()
+    expect(page.locator("[data-said]")).to_contain_text("Guardado")
+
+    page.goto(f"{stack.url}/settings/campaigns/{campaign_id(stack, 'SIN')}")
+    agents = page.locator("#agents .rowitem")
+    expect(agents.filter(has_text=name)).to_have_count(1)
+    expect(page.locator("[data-day=sunday] input[value='11:30']")).to_have_count(1)
+    agents.filter(has_text=name).locator(f"[name=agents-{key}-out]").check()
+    page.locator(".save").click()
+    expect(page.locator("[data-said]")).to_contain_text("Guardado")
+    page.goto(f"{stack.url}/settings/campaigns/{campaign_id(stack, 'SIN')}")
+    expect(agents.filter(has_text=name)).to_have_count(0)
+
+    page.get_by_role("link", name="Eliminar", exact=True).click()
+    page.fill("#confirm-name", "Sin programas")
+    page.locator("#delete button.danger").click()
+    expect(page.locator("[data-said]")).to_be_visible()
+    assert not stack.query("SELECT 1 FROM campaigns WHERE code = 'SIN' AND deleted_at IS NULL")

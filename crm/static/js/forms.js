@@ -189,8 +189,14 @@ document.addEventListener("click", (event) => {
     at(".interval").remove();
     (home.closest("[data-day]") ?? home.parentElement).querySelector("[data-add-interval], [data-add-holiday]").focus();
   } else if (at("[data-copy-down]")) copyDown(at("[data-day]"));
-  else if (at("[data-open]")) document.getElementById(at("[data-open]").dataset.open)?.showModal();
-  else if (at("[data-close]")) at("dialog").close();
+  else if (at("[data-dialog], button[data-open]")) {
+    const { dialog, open } = at("[data-dialog], button[data-open]").dataset;
+    event.preventDefault();
+    document.getElementById(dialog ?? open)?.showModal();
+  } else if (at("[data-close]")) {
+    event.preventDefault();
+    at("dialog").close();
+  }
   else if (at("[data-copy]")) {
     const input = document.getElementById(at("[data-copy]").dataset.copy);
     input.select();
