@@ -8,7 +8,9 @@ from babel.dates import get_day_names
 from flask import Blueprint, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import get_locale
+from flask_babel import lazy_gettext as _l
 
+from crm.blueprints.bulk import Deed, Rows, change_many
 from crm.blueprints.kit import delete_row, list_query, save_form, show_form, show_list
 from crm.forms.campaigns import STATUS_WORDS, STRATEGY_WORDS, CampaignForm, time_zones
 from crm.forms.hours import WEEKDAYS
@@ -18,6 +20,12 @@ from crm.services import campaigns
 from crm.services.kit import find_last_changes
 
 blueprint = Blueprint("campaigns", __name__, url_prefix="/settings/campaigns")
+
+# What can be done to many at once; ending one is for its own form, with what stands against it.
+DEEDS = {
+    "resume": Deed(_l("Resume"), "status", CampaignStatus.ACTIVE.value),
+    "pause": Deed(_l("Pause"), "status", CampaignStatus.PAUSED.value),
+}
 
 
 @blueprint.app_context_processor
@@ -34,7 +42,7 @@ def index() -> ResponseReturnValue:
     )
     page = campaigns.find_campaigns(current_scope(), query)
     changes = find_last_changes("campaigns", [row[0].id for row in page.rows])
-    return show_list("campaigns/list.html", query=query, page=page, changes=changes)
+    return show_list("campaigns/list.html", query=query, page=page, changes=changes, deeds=DEEDS)
 
 
 @blueprint.get("/new")
@@ -97,6 +105,20 @@ def delete(campaign_id: int) -> ResponseReturnValue:
         delete=campaigns.delete_campaign,
         address=url_for("campaigns.index"),
     )
+
+
+@blueprint.post("/bulk")
+@requires("campaigns.update")
+def bulk() -> ResponseReturnValue:
+    scope = current_scope()
+    rows = Rows(
+        kind="campaigns",
+        load=lambda campaign_id: campaigns.load_campaign(scope, campaign_id, lock=True),
+        state_of=campaigns.state_of,
+        write=campaigns.update_campaign,
+        name_of=lambda row: row.name,
+    )
+    return change_many(rows, DEEDS, address=url_for("campaigns.index"))
 
 
 def prepared(form: CampaignForm) -> CampaignForm:

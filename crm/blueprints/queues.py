@@ -7,6 +7,7 @@ from typing import Any
 from flask import Blueprint, url_for
 from flask.typing import ResponseReturnValue
 
+from crm.blueprints.bulk import SWITCHES, Rows, change_many
 from crm.blueprints.kit import delete_row, list_query, save_form, show_form, show_list
 from crm.forms.queues import OVERFLOW_WORDS, QueueForm
 from crm.models import Queue
@@ -27,7 +28,12 @@ def index() -> ResponseReturnValue:
     )
     page = queues.find_queues(current_scope(), query)
     return show_list(
-        "queues/list.html", query=query, page=page, campaigns=campaigns, words=OVERFLOW_WORDS
+        "queues/list.html",
+        query=query,
+        page=page,
+        deeds=SWITCHES,
+        campaigns=campaigns,
+        words=OVERFLOW_WORDS,
     )
 
 
@@ -89,6 +95,23 @@ def delete(queue_id: int) -> ResponseReturnValue:
         delete=queues.delete_queue,
         address=url_for("queues.index"),
     )
+
+
+@blueprint.post("/bulk")
+@requires("queues.update")
+def bulk() -> ResponseReturnValue:
+    """Chats that wait are moved in the queue's own form alone, where one sees how many."""
+    scope = current_scope()
+    rows = Rows(
+        kind="queues",
+        load=lambda queue_id: queues.load_queue(scope, queue_id, lock=True),
+        state_of=queues.state_of,
+        write=lambda row, values: queues.update_queue(
+            row, {**values, "move_waiting": False}, by=scope.user_id
+        ),
+        name_of=lambda row: row.name,
+    )
+    return change_many(rows, SWITCHES, address=url_for("queues.index"))
 
 
 def address(queue: Queue) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 from flask import Blueprint, url_for
 from flask.typing import ResponseReturnValue
 
+from crm.blueprints.bulk import SWITCHES, Rows, change_many
 from crm.blueprints.kit import delete_row, list_query, save_form, show_form, show_list
 from crm.forms.quick_replies import REACH_WORDS, QuickReplyForm
 from crm.models import QuickReply
@@ -27,6 +28,7 @@ def index() -> ResponseReturnValue:
         "quick_replies/list.html",
         query=query,
         page=page,
+        deeds=SWITCHES,
         words=REACH_WORDS,
         reach_of=quick_replies.reach_of,
     )
@@ -92,6 +94,20 @@ def delete(reply_id: int) -> ResponseReturnValue:
         delete=lambda reply: quick_replies.delete_reply(reply, scope=scope),
         address=url_for("quick_replies.index"),
     )
+
+
+@blueprint.post("/bulk")
+@requires("quick_replies.manage_own")
+def bulk() -> ResponseReturnValue:
+    scope = current_scope()
+    rows = Rows(
+        kind="quick_replies",
+        load=lambda reply_id: quick_replies.load_to_change(scope, reply_id, lock=True),
+        state_of=quick_replies.state_of,
+        write=lambda row, values: quick_replies.update_reply(row, values, scope=scope),
+        name_of=lambda row: row.shortcut,
+    )
+    return change_many(rows, SWITCHES, address=url_for("quick_replies.index"))
 
 
 def prepared(form: QuickReplyForm, reply: QuickReply | None) -> QuickReplyForm:

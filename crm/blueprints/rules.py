@@ -7,6 +7,7 @@ from typing import Any
 from flask import Blueprint, url_for
 from flask.typing import ResponseReturnValue
 
+from crm.blueprints.bulk import SWITCHES, Rows, change_many
 from crm.blueprints.kit import delete_row, list_query, save_form, show_form, show_list
 from crm.forms.rules import ACTION_WORDS, RuleForm
 from crm.models import RoutingRule
@@ -26,7 +27,12 @@ def index() -> ResponseReturnValue:
     query = list_query(filters={"campaign": list(campaigns)}, sorts=("name", "priority"))
     page = rules.find_rules(current_scope(), query)
     return show_list(
-        "rules/list.html", query=query, page=page, campaigns=campaigns, words=ACTION_WORDS
+        "rules/list.html",
+        query=query,
+        page=page,
+        deeds=SWITCHES,
+        campaigns=campaigns,
+        words=ACTION_WORDS,
     )
 
 
@@ -87,6 +93,20 @@ def delete(rule_id: int) -> ResponseReturnValue:
         delete=rules.delete_rule,
         address=url_for("rules.index"),
     )
+
+
+@blueprint.post("/bulk")
+@requires("rules.update")
+def bulk() -> ResponseReturnValue:
+    scope = current_scope()
+    rows = Rows(
+        kind="rules",
+        load=lambda rule_id: rules.load_rule(scope, rule_id, lock=True),
+        state_of=rules.state_of,
+        write=rules.update_rule,
+        name_of=lambda row: row.name,
+    )
+    return change_many(rows, SWITCHES, address=url_for("rules.index"))
 
 
 def address(rule: RoutingRule) -> str:

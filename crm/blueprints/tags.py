@@ -7,6 +7,7 @@ from typing import Any
 from flask import Blueprint, url_for
 from flask.typing import ResponseReturnValue
 
+from crm.blueprints.bulk import SWITCHES, Rows, change_many
 from crm.blueprints.kit import delete_row, list_query, save_form, show_form, show_list
 from crm.forms.tags import COLOURS, TagForm
 from crm.models import Tag
@@ -22,7 +23,9 @@ blueprint = Blueprint("tags", __name__, url_prefix="/settings/tags")
 def index() -> ResponseReturnValue:
     query = list_query(filters={"status": ("on", "off")}, sorts=("name", "created"))
     page = tags.find_tags(query)
-    return show_list("tags/list.html", query=query, page=page, colours=dict(COLOURS))
+    return show_list(
+        "tags/list.html", query=query, page=page, deeds=SWITCHES, colours=dict(COLOURS)
+    )
 
 
 @blueprint.get("/new")
@@ -80,6 +83,19 @@ def delete(tag_id: int) -> ResponseReturnValue:
         delete=tags.delete_tag,
         address=url_for("tags.index"),
     )
+
+
+@blueprint.post("/bulk")
+@requires("tags.manage")
+def bulk() -> ResponseReturnValue:
+    rows = Rows(
+        kind="tags",
+        load=lambda tag_id: tags.load_tag(tag_id, lock=True),
+        state_of=tags.state_of,
+        write=tags.update_tag,
+        name_of=lambda row: row.label,
+    )
+    return change_many(rows, SWITCHES, address=url_for("tags.index"))
 
 
 def around(tag: Tag | None) -> dict[str, Any]:

@@ -25,19 +25,6 @@ class NotTheFirst(Conflict):
     message = "This installation has people already. Sign in."
 
 
-class WrongSetupToken(WrongField):
-    """Whoever comes first on a public host must be who can read its log or run its commands."""
-
-    code = "wrong_setup_token"
-
-    def __init__(self) -> None:
-        super().__init__(
-            "This is not the installation code. The start writes it to the log; "
-            "`flask --app wsgi admin setup-token` shows it too.",
-            field_name="setup_token",
-        )
-
-
 def setup_token(secret_key: str) -> str:
     """What the first page asks for, like "M4XQ-7TBA-K2WE-PZ3C": 80 bits.
 
@@ -50,13 +37,20 @@ def setup_token(secret_key: str) -> str:
 
 
 def check_setup_token(written: str, *, secret_key: str) -> None:
-    """Capitals, blanks and dashes aside."""
+    """Whoever comes first on a public host must be who can read its log or run its commands.
+
+    Capitals, blanks and dashes do not count.
+    """
 
     def plain(text: str) -> bytes:
         return "".join(text.upper().replace("-", "").split()).encode()
 
     if not hmac.compare_digest(plain(written), plain(setup_token(secret_key))):
-        raise WrongSetupToken
+        raise WrongField(
+            "This is not the installation code. The start writes it to the log; "
+            "“flask --app wsgi admin setup-token” shows it too.",
+            field_name="setup_token",
+        )
 
 
 def is_first_start() -> bool:

@@ -205,6 +205,20 @@ document.addEventListener("click", (event) => {
   else return;
   tell();
 });
+// ---- many rows at once ----
+document.addEventListener("change", (event) => {
+  const list = event.target.closest(".pick") && event.target.closest("#listing");
+  if (!list) return;
+  const boxes = $$("td.pick input", list);
+  const all = $("[data-pick-all]", list);
+  if (event.target === all) for (const box of boxes) box.checked = all.checked;
+  const picked = boxes.filter((box) => box.checked).length;
+  all.checked = picked === boxes.length;
+  all.indeterminate = picked > 0 && !all.checked;
+  const line = $("[data-picked]", list);
+  line.textContent = picked === 1 ? line.dataset.one : fill(line.dataset.many, { n: picked });
+});
+
 // A link of the summary leads into the field, a group included.
 document.addEventListener("click", (event) => {
   const link = event.target.closest(".summary a[href^='#']");
