@@ -156,6 +156,6 @@ def _signed(rows: Rows) -> URLSafeTimedSerializer:
 
 def _read(rows: Rows, token: str) -> dict[str, Any]:
     try:
-        return _signed(rows).loads(token, max_age=UNDO_SECONDS)  # type: ignore[no-any-return]
+        return _signed(rows).loads(token, max_age=UNDO_SECONDS)
     except BadSignature:
         raise Conflict("It is too late to take this back.") from None
