@@ -61,7 +61,7 @@ class NumberForm(AdminForm):
 
     wppconnect_server_url = TextField(_l("Server address"), validators=[at_most(255)])
     wppconnect_session_name = TextField(_l("Session"), validators=[at_most(100)])
-    wppconnect_api_key = SecretField(_l("API key"), validators=[at_most(500)])
+    wppconnect_api_key = SecretField(_l("Secret key"), validators=[at_most(500)])
 
     rate_limit_per_minute = NumberField(
         _l("Pace"), unit=_l("a minute"), validators=[needed(), between(1, 60_000)]

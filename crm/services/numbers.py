@@ -22,11 +22,13 @@ from crm.models import (
     Provider,
     User,
     WhatsappNumber,
+    WppconnectSession,
 )
 from crm.permissions import SUPER_ADMIN, Scope
 from crm.services.audit.recording import Secret
 from crm.services.campaigns import has_campaign
 from crm.services.kit import ListQuery, Page, WrongField, find_page
+from crm.services.wppconnect.sessions import forget_token
 
 FIELDS = (
     "phone_number", "display_name", "meta_phone_number_id", "meta_business_account_id",
@@ -34,6 +36,8 @@ FIELDS = (
     "daily_message_limit", "limit_action",
 )  # fmt: skip
 SECRETS = ("meta_access_token", "meta_app_secret", "webhook_verify_token", "wppconnect_api_key")
+# A token of one server, session or key opens no other.
+GATEWAY = ("wppconnect_server_url", "wppconnect_session_name", "wppconnect_api_key")
 # In these the number was switched on; a provider's trouble does not switch it off.
 ON_STATUSES = (
     NumberStatus.ACTIVE,
@@ -208,6 +212,12 @@ def rotate_secrets(keys: Sequence[str]) -> tuple[int, list[str]]:
         db.session.scalars(select(WhatsappNumber).order_by(WhatsappNumber.id).with_for_update())
     )
     places: list[tuple[Any, str]] = [(row, name) for row in rows for name in SECRETS]
+    linked = select(WppconnectSession).order_by(WppconnectSession.whatsapp_number_id)
+    places += [
+        (session, name)
+        for session in db.session.scalars(linked.with_for_update())
+        for name in ("token", "webhook_secret")
+    ]
     users = select(User).where(User.two_factor_secret.is_not(None)).order_by(User.id)
     places += [(user, "two_factor_secret") for user in db.session.scalars(users.with_for_update())]
     for row, name in places:
@@ -219,7 +229,8 @@ def rotate_secrets(keys: Sequence[str]) -> tuple[int, list[str]]:
             is_plain = name == "webhook_verify_token" and not stored.startswith("gAAAA")
             text = stored if is_plain else decrypt(stored, keys)
         except DecryptionError:
-            closed.append(f"{row.__tablename__} {row.id} {name}")
+            key = getattr(row, "id", None) or row.whatsapp_number_id
+            closed.append(f"{row.__tablename__} {key} {name}")
             continue
         setattr(row, name, encrypt(text, keys))
         done += 1
@@ -236,11 +247,14 @@ def _write(
 ) -> None:
     if values["provider"] == "wppconnect":
         _refuse_inner_address(values["wppconnect_server_url"], trusted_hosts)
+    before = tuple(getattr(number, name) for name in GATEWAY)
     for name in FIELDS:
         setattr(number, name, values[name])
     for name in SECRETS:
         if values[name] is not None:
             setattr(number, name, encrypt(values[name], keys) if values[name] else None)
+    if number.id is not None and before != tuple(getattr(number, name) for name in GATEWAY):
+        forget_token(number.id)
 
 
 def _switch(number: WhatsappNumber, *, on: bool) -> None:

@@ -269,6 +269,47 @@ WORDS: dict[str, tuple[str, str]] = {
         "Nada llega a Charla hasta apagarlo.",
         "Nothing reaches Charla until switched off.",
     ),
+    "group_wpp": ("WPPConnect falla", "WPPConnect fails"),
+    "fault_wpp_webhook": ("Avisos perdidos", "Updates lost"),
+    "fault_wpp_webhook_help": (
+        "No llegan nunca; solo quedan en el historial del teléfono.",
+        "They never come; only the phone's history has them.",
+    ),
+    "fault_wpp_again": ("Avisos dobles", "Updates doubled"),
+    "fault_wpp_again_help": ("Cada aviso llega dos veces.", "Each update comes twice."),
+    "fault_wpp_away": ("Sesión caída al enviar", "Session gone when sending"),
+    "fault_wpp_away_help": ("Responde 404 Disconnected.", "Answers 404 Disconnected."),
+    "fault_wpp_empty": ("Responde 201 sin nada", "Answers 201 with nothing"),
+    "fault_wpp_empty_help": ("Dice que sí y no envía.", "Says yes and sends nothing."),
+    "fault_wpp_refuse": ("Dice que el número no existe", "Says the number does not exist"),
+    "fault_wpp_refuse_help": (
+        "Responde 400 y lo envía de todos modos.",
+        "Answers 400 and sends it all the same.",
+    ),
+    "fault_wpp_start": ("El inicio se cuelga", "The start hangs"),
+    "fault_wpp_start_help": (
+        "Se queda en INITIALIZING hasta que lo cierren.",
+        "Stays at INITIALIZING until it is closed.",
+    ),
+    "fault_wpp_qr": ("El código QR vence pronto", "The QR code expires early"),
+    "fault_wpp_qr_help": ("Se cierra en segundos.", "It closes within seconds."),
+    "fault_wpp_media": ("Archivo sin descifrar", "File not decrypted"),
+    "fault_wpp_media_help": (
+        "Llega solo la vista previa.",
+        "Only the preview comes along.",
+    ),
+    "lines": ("Líneas por código QR", "Lines by QR code"),
+    "lines_text": (
+        "El teléfono de la línea está en su mano: escanee, desvincule o tumbe el servidor.",
+        "You hold the line's phone: scan, unlink, or bring its server down.",
+    ),
+    "line_scan": ("Escanear", "Scan"),
+    "line_unlink": ("Desvincular", "Unlink"),
+    "line_lose": ("Tumbar el servidor", "Bring the server down"),
+    "line_connected": ("conectada", "connected"),
+    "line_qrcode": ("muestra el código", "shows the code"),
+    "line_initializing": ("iniciando", "starting"),
+    "line_closed": ("cerrada", "closed"),
 }  # fmt: skip
 
 GROUPS: list[tuple[str, list[str]]] = [
@@ -299,6 +340,19 @@ GROUPS: list[tuple[str, list[str]]] = [
     (
         "group_webhook",
         ["webhook_held", "webhook_twice", "webhook_shuffled", "webhook_bad_signature"],
+    ),
+    (
+        "group_wpp",
+        [
+            "wpp_webhook",
+            "wpp_again",
+            "wpp_away",
+            "wpp_empty",
+            "wpp_refuse",
+            "wpp_start",
+            "wpp_qr",
+            "wpp_media",
+        ],
     ),
 ]
 

@@ -208,6 +208,14 @@ def target_of(number: WhatsappNumber, session: WppconnectSession, *, keys: Seque
     )
 
 
+def forget_token(number_id: int) -> None:
+    """The server, the session's name or the key are others now: the next look asks anew."""
+    session = lock_session(number_id)
+    if session is not None:
+        session.token = None
+        session.check_at = func.now()
+
+
 def with_token(target: Target, token: str) -> Target:
     return replace(target, token=token)
 

@@ -1,6 +1,7 @@
 // The page: which phones are open, the stream of news, the picker.
 
 import { attempt, h, initials, order, phoneText, t, tint } from "./api.js";
+import { drawLines } from "./lines.js";
 import { Panel } from "./panel.js";
 import { Phone } from "./phone.js";
 
@@ -17,6 +18,7 @@ class App {
     this.panel = new Panel({ numbers: this.numbers });
     this.panel.drawFaults(this.faults);
     this.panel.drawWaiting(this.waiting_webhooks);
+    drawLines(this.numbers);
     this.bind();
     this.listen();
     const wanted = new URLSearchParams(location.search).get("phones") || "";
@@ -137,6 +139,7 @@ class App {
     Object.assign(this, await order("GET", "state"));
     this.panel.drawFaults(this.faults);
     this.panel.drawLines(this.numbers);
+    drawLines(this.numbers);
     for (const phone of [...this.phones]) {
       if (this.customers.some((row) => row.wa_id === phone.waId)) await attempt(() => phone.load());
       else this.putAway(phone);

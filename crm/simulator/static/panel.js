@@ -181,6 +181,7 @@ function title(call, request) {
 }
 
 function described(body) {
+  if (body?.event) return [body.event, body.event === "onack" ? body.ack : body.type ?? body.status].filter((part) => part !== undefined).join(" ");
   const change = body?.entry?.[0]?.changes?.[0];
   const value = change?.value || {};
   const parts = [
