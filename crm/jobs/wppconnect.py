@@ -13,8 +13,6 @@ from flask import current_app
 from crm.config import Config
 from crm.db import atomic, database_now, db, retrying
 from crm.doorbell import job
-from crm.lib.crypto import DecryptionError
-from crm.models import SessionState
 from crm.providers.base import Event
 from crm.providers.wppconnect.client import WppConnectChannel
 from crm.providers.wppconnect.gateway import GatewayError, ServerState, WppConnectGateway
@@ -22,7 +20,7 @@ from crm.services.messages.inbound import receive_singly
 from crm.services.messages.ledger import Post
 from crm.services.wppconnect import gaps, people, reconciling, sessions
 from crm.services.wppconnect.gateways import gateway_for
-from crm.services.wppconnect.machine import Action, Limits, Standing, Step, step
+from crm.services.wppconnect.machine import Action, Limits, Step, step
 from crm.services.wppconnect.sessions import Target
 
 log = structlog.get_logger(__name__)
@@ -37,26 +35,13 @@ def check(number_id: int) -> None:
     config: Config = current_app.config["CRM"]
     gateway = gateway_for(config.trusted_hosts)
     limits = Limits(config.wppconnect_check_seconds, config.wppconnect_stuck_seconds)
-    try:
-        with atomic():
-            target = sessions.load_target(int(number_id), keys=config.encryption_keys)
-    except DecryptionError:
-        with atomic():
-            sessions.record_step(
-                int(number_id), step_of("wrong_key"), server=None, detail="wrong_key"
-            )
-        return
+    with atomic():
+        target = sessions.load_target(int(number_id), keys=config.encryption_keys)
     if target is None:
         return
     server, found, detail = look(target, gateway, config, limits)
     with atomic():
         sessions.record_step(target.number_id, found, server=server, detail=detail)
-
-
-def step_of(word: str) -> Step:
-    """What follows of a trouble that ends the check before it began."""
-    standing = Standing(state=SessionState.STARTING, seconds=0)
-    return step(standing, word, Limits())
 
 
 def look(
@@ -94,6 +79,8 @@ def _renewed(
 
 
 def renew_token(target: Target, gateway: WppConnectGateway, config: Config) -> Target:
+    if not target.secret_key:
+        raise GatewayError("wrong_key")
     token = gateway.generate_token(target.base_url, target.name, target.secret_key)
     with atomic():
         sessions.keep_token(target.number_id, token, keys=config.encryption_keys)

@@ -44,7 +44,7 @@ log = structlog.get_logger(__name__)
 LOST_SECONDS = 60.0
 # While one job speaks with the server, no other does.
 BUSY_SECONDS = 45.0
-SHOWN_EVENTS = 8
+SHOWN_EVENTS = 5
 
 
 @dataclass(frozen=True)
@@ -85,16 +85,20 @@ def ensure_session(number: WhatsappNumber, *, keys: Sequence[str]) -> Wppconnect
     """The number's session row, made at first use with a secret address of its own."""
     session = lock_session(number.id)
     if session is None:
-        secret = secrets.token_urlsafe(32)
-        session = WppconnectSession(
-            whatsapp_number_id=number.id,
-            webhook_secret=encrypt(secret, keys),
-            webhook_secret_hash=hash_secret(secret),
-        )
+        session = WppconnectSession(whatsapp_number_id=number.id)
+        _new_secret(session, keys)
         db.session.add(session)
         db.session.flush()
         db.session.refresh(session)
     return session
+
+
+def _new_secret(session: WppconnectSession, keys: Sequence[str]) -> str:
+    """Another address for the server's posts; the next start tells it."""
+    secret = secrets.token_urlsafe(32)
+    session.webhook_secret = encrypt(secret, keys)
+    session.webhook_secret_hash = hash_secret(secret)
+    return secret
 
 
 def find_session(number_id: int) -> WppconnectSession | None:
@@ -190,14 +194,15 @@ def load_target(number_id: int, *, keys: Sequence[str]) -> Target | None:
 
 
 def target_of(number: WhatsappNumber, session: WppconnectSession, *, keys: Sequence[str]) -> Target:
-    """Everything that a call to the server needs. DecryptionError where a secret cannot be read."""
+    """Everything that a call to the server needs. The session's row is locked."""
     return Target(
         number_id=number.id,
         base_url=number.wppconnect_server_url or "",
         name=number.wppconnect_session_name or "",
-        secret_key=decrypt(number.wppconnect_api_key or "", keys),
+        # One that cannot be read opens nothing: the server says so, and the page does.
+        secret_key=_open(number.wppconnect_api_key, keys) or "",
         token=_open(session.token, keys),
-        webhook_secret=decrypt(session.webhook_secret, keys),
+        webhook_secret=_open(session.webhook_secret, keys) or _new_secret(session, keys),
         standing=Standing(
             state=session.state,
             seconds=(database_now() - session.state_since).total_seconds(),

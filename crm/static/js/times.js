@@ -56,13 +56,17 @@ export function spoken(seconds) {
 
 new MutationObserver((changes) => {
   for (const change of changes) {
+    // A morph writes the server's words into the element that is there.
+    const place = change.target.nodeType === 1 ? change.target : change.target.parentElement;
+    const own = place?.closest("time[data-style]");
+    if (own) rewrite(own);
     for (const node of change.addedNodes) {
       if (node.nodeType !== 1) continue;
       if (node.matches("time[data-style]")) rewrite(node);
       else rewriteAll(node);
     }
   }
-}).observe(document.body, { childList: true, subtree: true });
+}).observe(document.body, { childList: true, characterData: true, subtree: true });
 rewriteAll();
 // Midnight turns "10:42" into "yesterday".
 let today = dayOf(new Date());
