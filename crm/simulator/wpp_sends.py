@@ -144,7 +144,7 @@ class Sends:
         out = f"{message['wamid']}_out"
         if path in ("send-message", "send-reply"):
             shape = wpp_shapes.message(number, customer, {**message, "wamid": out})
-            return {key: shape[key] for key in ANSWERED} | {"ack": 1}
+            return {key: shape[key] for key in ANSWERED if key in shape} | {"ack": 1}
         return {"ack": 1, "id": out, "sendMsgResult": {}}
 
     def _content(self, path: str, body: Row) -> tuple[str, Any]:
@@ -210,7 +210,7 @@ SENDS = frozenset(
 )  # fmt: skip
 ANSWERED = (
     "id", "body", "type", "t", "from", "to", "self", "chatId", "fromMe", "timestamp", "content",
-    "isGroupMsg", "mediaData",
+    "isGroupMsg", "mediaData", "quotedMsgId",
 )  # fmt: skip
 
 

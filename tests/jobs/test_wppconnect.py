@@ -6,10 +6,11 @@ The application listens on a port of its own, so that the simulator's posts take
 from collections.abc import Iterator
 
 import pytest
+import requests
 from flask import Flask
 from sqlalchemy import select, text
 
-from crm.db import db
+from crm.db import atomic, db
 from crm.jobs import media
 from crm.lib.crypto import encrypt
 from crm.models import (
@@ -22,8 +23,11 @@ from crm.models import (
     SessionState,
     WebhookEvent,
 )
+from crm.providers.outbound import Buttons, Media, MediaKind, Reaction, ReplyButton, Text
+from crm.services import files
+from crm.services.messages.outbound import queue_outbound
 from tests.gateway import ANA, Line, listening
-from tests.simulator.server import SimulatorServer, simulator_server
+from tests.simulator.server import ROOT, SimulatorServer, simulator_server
 
 # The simulated server says of such a number that it has no WhatsApp, and means it.
 NOBODY = "573000000000"
@@ -211,6 +215,57 @@ def test_a_message_taken_back_is_marked(line: Line) -> None:
     line.wait(lambda: len(line.messages()) == 1)
     line.whatsapp.control("POST", "revoke", {"wamid": row["wamid"]})
     line.wait(lambda: any(m.deleted_at is not None for m in line.messages()))
+
+
+def test_a_quote_and_a_reaction_name_the_customers_message(line: Line) -> None:
+    line.link()
+    said = line.say("¿Cuál?")
+    line.wait(lambda: len(line.messages()) == 1)
+    question = line.messages()[0]
+    with atomic():
+        queue_outbound(line.chat(), Text("Esa"), reply_to=question)
+        queue_outbound(line.chat(), Reaction(question.whatsapp_message_id or "", "👍"))
+    line.deliver()
+    shown = line.whatsapp.messages(ANA, line.line_id)
+    assert shown[1]["context"] == {"id": said["wamid"]}
+    assert shown[0]["reaction"] == "👍"
+    assert {m.status for m in line.messages() if m.direction == "outbound"} <= {
+        "sent", "delivered",
+    }  # fmt: skip
+
+
+def test_buttons_leave_as_numbered_lines(line: Line) -> None:
+    line.link()
+    line.say("Hola")
+    line.wait(lambda: len(line.messages()) == 1)
+    with atomic():
+        queue_outbound(
+            line.chat(), Buttons("¿Va?", (ReplyButton("s", "Sí"), ReplyButton("n", "No")))
+        )
+    line.deliver()
+    assert line.whatsapp.accepted()[0]["text"] == "¿Va?\n\n1. Sí\n2. No"
+
+
+def test_a_file_of_ours_travels_with_the_message(line: Line) -> None:
+    line.link()
+    line.say("¿Me manda la foto?")
+    line.wait(lambda: len(line.messages()) == 1)
+    photo = (ROOT / "crm/simulator/samples/photo.jpg").read_bytes()
+    with files.spool(line.app.config["CRM"].data_dir) as folder:
+        (folder / "given").write_bytes(photo)
+        made = files.prepare_for_message(folder / "given", name="foto.jpg", folder=folder)
+        stored = files.store_file(made)
+    with atomic():
+        file = files.create_file(stored, purpose=files.MESSAGE, owner=None)
+        media = Media(kind=MediaKind.IMAGE, mime_type=file.mime_type, caption="Aquí está")
+        message = queue_outbound(line.chat(), media, file=file)
+    line.deliver()
+    line.wait(lambda: line.status_of(message.id) in {"sent", "delivered"})
+    shown = line.whatsapp.messages(ANA, line.line_id)[-1]
+    assert (shown["type"], shown["content"]["caption"]) == ("image", "Aquí está")
+    got = requests.get(f"{line.whatsapp.url}/media/{shown['content']['id']}", timeout=10).content
+    assert got[:3] == b"\xff\xd8\xff"
+    assert len(got) == file.size_bytes
 
 
 # -- what nobody saw the end of --------------------------------------------------------------------
