@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from redis.exceptions import RedisError
 from sqlalchemy import func, select, text
@@ -20,7 +21,9 @@ from crm.models import (
     NumberStatus,
     QueuedMessage,
     QueueStatus,
+    SessionState,
     WhatsappNumber,
+    WppconnectSession,
 )
 
 OLDEST_DUE_SECONDS = 60
@@ -38,7 +41,8 @@ def examine(config: Config) -> list[Finding]:
     """Every check, in order; one that cannot be made because a server is away says so once."""
     findings = [*meta_settings(config), redis_findings()]
     try:
-        checks = (postgres, migrations, stored_secrets(config), numbers, delivery)
+        secrets, sessions = stored_secrets(config), phone_sessions(config)
+        checks = (postgres, migrations, secrets, numbers, sessions, delivery)
         findings.extend(check() for check in checks)
     except SQLAlchemyError as error:
         reason = str(getattr(error, "orig", error)).strip().split("\n")[0]
@@ -97,7 +101,11 @@ def stored_secrets(config: Config) -> Callable[[], Finding]:
     def check() -> Finding:
         closed = []
         for number in db.session.scalars(select(WhatsappNumber)):
-            for secret in (number.meta_access_token, number.meta_app_secret):
+            for secret in (
+                number.meta_access_token,
+                number.meta_app_secret,
+                number.wppconnect_api_key,
+            ):
                 try:
                     if secret:
                         decrypt(secret, config.encryption_keys)
@@ -129,6 +137,41 @@ def numbers() -> Finding:
         words = f"{', '.join(orphans)} have no active campaign: their messages wait in the ledger"
         return Finding("Numbers", False, words)
     return Finding("Numbers", True, "every active number has an active campaign")
+
+
+def phone_sessions(config: Config) -> Callable[[], Finding]:
+    """A server elsewhere cannot post to our loopback; a session that is wanted should be up."""
+
+    def check() -> Finding:
+        rows = db.session.execute(
+            select(
+                WhatsappNumber.phone_number,
+                WhatsappNumber.wppconnect_server_url,
+                WppconnectSession.state,
+            )
+            .join(WppconnectSession, WppconnectSession.whatsapp_number_id == WhatsappNumber.id)
+            .where(WhatsappNumber.deleted_at.is_(None), WppconnectSession.is_wanted)
+            .order_by(WhatsappNumber.id)
+        ).all()
+        ours = config.webhook_base
+        if _is_here(ours) and any(not _is_here(row.wppconnect_server_url or "") for row in rows):
+            words = (
+                f"servers are told to post to {ours}, which is only this machine: "
+                "set CRM_WEBHOOK_URL or CRM_PUBLIC_URL"
+            )
+            return Finding("WPPConnect", False, words)
+        down = [row.phone_number for row in rows if row.state is not SessionState.CONNECTED]
+        if down:
+            words = f"{', '.join(down)} not connected: open the number in the settings"
+            return Finding("WPPConnect", False, words)
+        return Finding("WPPConnect", True, f"{len(rows)} sessions connected")
+
+    return check
+
+
+def _is_here(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    return host in {"localhost", "::1"} or host.startswith("127.")
 
 
 def delivery() -> Finding:

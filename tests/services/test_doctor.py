@@ -9,8 +9,9 @@ from sqlalchemy import text
 from crm.config import Config
 from crm.db import atomic, db
 from crm.lib.crypto import encrypt
-from crm.models import NumberStatus, WhatsappNumber
+from crm.models import NumberStatus, Provider, SessionState, WhatsappNumber
 from crm.services.doctor import Finding, examine
+from crm.services.wppconnect.sessions import ensure_session
 from tests import factories
 from tests.cast import make_cast
 
@@ -97,3 +98,20 @@ def test_the_command_ends_with_one_when_something_is_wrong(app: Flask) -> None:
     result = app.test_cli_runner().invoke(args=["doctor"])
     assert "META_APP_SECRET" in result.output
     assert result.exit_code == (1 if "BAD" in result.output else 0)
+
+
+def test_a_phone_whose_server_cannot_reach_us_is_named_with_the_setting(app: Flask) -> None:
+    with atomic():
+        number = factories.make_number(
+            provider=Provider.WPPCONNECT, wppconnect_server_url="https://wpp.example.com"
+        )
+        session = ensure_session(number, keys=app.config["CRM"].encryption_keys)
+        session.is_wanted, session.state = True, SessionState.CONNECTED
+    found = findings(app)["WPPConnect"]
+    assert not found.fine
+    assert "CRM_WEBHOOK_URL" in found.words
+    assert findings(app, public_url="https://crm.example.com")["WPPConnect"].fine
+    with atomic():
+        session.state = SessionState.LOST
+    found = findings(app, public_url="https://crm.example.com")["WPPConnect"]
+    assert number.phone_number in found.words
