@@ -154,6 +154,8 @@ def receive(secret: str) -> ResponseReturnValue:
     with atomic():
         number_id = sessions.find_number_by_secret(secret)
     if number_id is None:
+        door = current_app.extensions["webhooks"]
+        door.log_refusal("webhook_secret_refused", request.remote_addr or "")
         return "not found", 404
     request.max_content_length = MOST_BYTES
     if (request.content_length or 0) > MOST_BYTES:

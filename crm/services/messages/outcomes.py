@@ -21,6 +21,7 @@ from crm.services.messages.announcing import announce_ticks, lock_chats
 from crm.services.messages.delivery import Claim, Settings
 from crm.services.messages.receipts import WRITE_TICKS, take_early_reports, tick_of, tick_row
 from crm.services.messages.ticks import Report, fold
+from crm.services.wppconnect.sessions import note_disconnected
 
 log = structlog.get_logger(__name__)
 
@@ -297,6 +298,8 @@ def _again(row: Any, *, seconds: float, error: str, retry: int = 0, pair: int = 
 
 def _judge_number(claim: Claim, error: ProviderError, *, settings: Settings) -> None:
     """What the answer says about the whole number."""
+    if error.code == "wpp_disconnected":
+        note_disconnected(claim.number_id)
     if error.effect is Effect.CHANNEL:
         _hold_number(claim, error, settings=settings)
     elif error.effect is Effect.RATE:

@@ -6,6 +6,7 @@ as good as lost.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NoReturn
@@ -17,6 +18,12 @@ from crm.providers.wppconnect.gateway import GatewayError
 from crm.services.wppconnect import people, reconciling, sessions
 from crm.services.wppconnect.gateways import SHORT_SECONDS, gateway_for
 from crm.services.wppconnect.sessions import Target
+
+
+# Whom the server did not know a moment ago it does not know now; each question costs it a second.
+ASK_AGAIN_SECONDS = 600.0
+MOST_REMEMBERED = 5000
+_asked_at: dict[str, float] = {}
 
 
 @dataclass(frozen=True)
@@ -33,7 +40,9 @@ def needs_completion(events: Sequence[Event]) -> bool:
 
 def prepare(events: Sequence[Event], number_id: int, *, keys: Sequence[str]) -> Question:
     """What has to be asked. Inside `atomic()`."""
-    lids = people.find_unknown_lids(events)
+    long_ago = time.monotonic() - ASK_AGAIN_SECONDS
+    unknown = people.find_unknown_lids(events)
+    lids = [lid for lid in unknown if _asked_at.get(lid, long_ago) <= long_ago]
     channel = sessions.load_channel(number_id, keys=keys) if lids else None
     return Question(tuple(lids), channel)
 
@@ -43,6 +52,9 @@ def ask_server(question: Question, trusted_hosts: tuple[str, ...]) -> dict[str, 
     channel = question.channel
     if not question.lids or channel is None:
         return {}
+    if len(_asked_at) > MOST_REMEMBERED:
+        _asked_at.clear()
+    _asked_at.update(dict.fromkeys(question.lids, time.monotonic()))
     gateway = gateway_for(trusted_hosts, total_seconds=SHORT_SECONDS)
     return people.ask_for_phones(question.lids, lambda name: gateway.find_pair(channel, name))
 
