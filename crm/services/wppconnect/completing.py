@@ -19,7 +19,6 @@ from crm.services.wppconnect import people, reconciling, sessions
 from crm.services.wppconnect.gateways import SHORT_SECONDS, gateway_for
 from crm.services.wppconnect.sessions import Target
 
-
 # Whom the server did not know a moment ago it does not know now; each question costs it a second.
 ASK_AGAIN_SECONDS = 600.0
 MOST_REMEMBERED = 5000
