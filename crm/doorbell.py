@@ -53,6 +53,7 @@ JOBS = {
     "wppconnect.reconcile": JobSpec("slow", 120),
     "alarms.announce": JobSpec("slow", 60),
     "clients.merge": JobSpec("slow", 60),
+    "messages.import_history": JobSpec("slow", 600),
     "ledger.watch": JobSpec("slow", 60),
     "ledger.count": JobSpec("slow", 120),
     "ledger.replay": JobSpec("slow", 90),

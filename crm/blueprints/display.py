@@ -163,6 +163,7 @@ def receipt_reason(reason: str | None) -> str:
         "not_waiting": _("it does not wait: it has somebody"),
         "by_hand": "",
         "resumed": "",
+        "phone_greeting": _("what the phone had said was its automatic greeting"),
     }
     return words.get(reason or "", reason or "")
 

@@ -87,7 +87,10 @@ class Door:
             except ValueError as error:
                 log.warning("webhook_not_json", reason=str(error)[:200])
                 return 400, "not JSON"
-            if not all(secrets.admits(secret, event.phone_number_id) for event in events):
+            if not all(
+                secrets.admits(secret, event.phone_number_id, getattr(event, "account_id", None))
+                for event in events
+            ):
                 return self.refuse("signature_of_another_app", address)
             self.commits.submit(Post(raw, events))
         except (SQLAlchemyError, BatchInterrupted) as error:

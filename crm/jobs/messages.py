@@ -32,7 +32,7 @@ from crm.providers.outbound import ProviderError, SendsMessages
 from crm.providers.wppconnect.client import WppConnectChannel, WppConnectClient
 from crm.services import files
 from crm.services.media import uploading
-from crm.services.messages import delivery, outcomes, receipts
+from crm.services.messages import delivery, outcomes, receipts, replay
 from crm.services.messages.backoff import Backoff
 from crm.services.messages.delivery import Claim, Outgoing, Settings
 
@@ -293,3 +293,19 @@ def _pool() -> ThreadPoolExecutor:
     if _threads is None or _threads[0] != os.getpid():
         _threads = (os.getpid(), ThreadPoolExecutor(THREADS, thread_name_prefix="delivery"))
     return _threads[1]
+
+
+@job("messages.import_history")
+def import_history(key: str) -> None:
+    """Read the bodies that hold a number's past, one transaction for each."""
+    while ids := replay.find_received():
+        for webhook_event_id in ids:
+
+            def unit(webhook_event_id: int = webhook_event_id) -> None:
+                with atomic():
+                    replay.replay(webhook_event_id)
+
+            retrying(unit)
+            db.session.remove()
+            if shutdown.is_asked():
+                return

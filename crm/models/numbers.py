@@ -95,6 +95,8 @@ class WhatsappNumber(Model):
     total_messages_sent: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
     total_messages_received: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
     last_message_at: Mapped[datetime | None] = mapped_column(Timestamp)
+    # People also write on the number's own phone, and the provider tells us of it.
+    uses_phone: Mapped[bool] = mapped_column(server_default=text("false"))
     created_at: Mapped[datetime] = mapped_column(Timestamp, server_default=NOW)
     updated_at: Mapped[datetime] = mapped_column(Timestamp, server_default=NOW, onupdate=NOW)
     created_by: Mapped[int | None] = mapped_column(ForeignKey("users.id"))

@@ -110,13 +110,16 @@ def phone_number_ids(raw: bytes) -> list[str]:
 
 
 def message_ids(raw: bytes) -> list[str]:
-    """The distinct ids of the messages that customers sent (or their phones, in `messages`)."""
-    return list(
-        dict.fromkeys(
-            message["id"]
-            for value in values(raw)
-            if value["field"] == "messages"
-            for message in value.get("messages") or []
-            if isinstance(message, dict) and message.get("id")
-        )
-    )
+    """The distinct ids of all that stands in a thread: messages, echoes, calls, a number's past."""
+    found: list[Any] = []
+    for value in values(raw):
+        if value["field"] in ("messages", "history"):
+            found += value.get("messages") or []
+        if value["field"] == "calls":
+            found += [*(value.get("calls") or []), *(value.get("statuses") or [])]
+        found += value.get("message_echoes") or []
+        for chunk in value.get("history") or []:
+            for thread in chunk.get("threads") or []:
+                found += thread.get("messages") or []
+    ids = [item["id"] for item in found if isinstance(item, dict) and item.get("id")]
+    return list(dict.fromkeys(ids))

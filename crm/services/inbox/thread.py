@@ -214,7 +214,7 @@ def _author(message: Message, meta: dict[str, Any]) -> str:
         return "bot"
     if message.user_id is not None:
         return "agent"
-    return "phone" if meta.get("origin") == "phone" else "system"
+    return "phone" if meta.get("origin") in ("phone", "history") else "system"
 
 
 def _read_around(messages: Iterable[Message]) -> _Around:

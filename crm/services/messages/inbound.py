@@ -22,24 +22,25 @@ from crm.db import RETRYABLE_SQLSTATES, db, on_commit, savepoint
 from crm.doorbell import ring_on_commit
 from crm.events import Audience, ChatChanged, MessageAdded, publish_all
 from crm.events import Event as LiveEvent
-from crm.providers.base import Event, InboundMessage, Receipt
+from crm.providers.base import Event, HistoryChunk, InboundMessage, Receipt
 from crm.services.messages import ledger
 from crm.services.messages.changes import apply_changes
+from crm.services.messages.echoes import settle_spoken_on_phone
+from crm.services.messages.identities import move_number, new_number_of
+from crm.services.messages.keeping import UNCOUNTED
 from crm.services.messages.known import Known, read_known
 from crm.services.messages.ledger import Post
 from crm.services.messages.prepared import Prepared
+from crm.services.messages.rare import apply_rare, is_rare
 from crm.services.messages.receipts import apply_receipts
+from crm.services.messages.ringing import ring_for_route
 from crm.services.messages.senders import claim_clients
-from crm.services.messages.threads import Entry, place
+from crm.services.messages.threads import Entry, keep_referral, place
 
 log = structlog.get_logger(__name__)
 
 # Errors that say "not now" instead of "not this": the provider shall come again.
 PASSING_SQLSTATES = RETRYABLE_SQLSTATES | {"55P03", "57014", "53100", "53200", "53300"}
-# A chat in one of these waits for somebody to decide whose it is.
-UNDECIDED = frozenset({"new", "pending"})
-# A reaction is seen on its message, a system event as a line: neither counts as a message.
-UNCOUNTED = frozenset({"reaction", "system"})
 
 STORED = text("""
     SELECT whatsapp_message_id FROM messages
@@ -129,6 +130,7 @@ def receive(posts: Sequence[Post]) -> None:
     known = _begin(posts)
     messages: list[tuple[Post, InboundMessage]] = []
     receipts: list[Receipt] = []
+    rare: list[tuple[Post, Event]] = []
     for post in posts:
         for event in post.events:
             if not _has_number(post, event, known):
@@ -137,9 +139,25 @@ def receive(posts: Sequence[Post]) -> None:
                 messages.append((post, event))
             elif isinstance(event, Receipt):
                 receipts.append(event)
-    _write(_place(messages, known), posts)
+            elif is_rare(event):
+                rare.append((post, event))
+    _write(_place(messages, known), [] if rare else posts)
     if receipts:
         apply_receipts(receipts)
+    if rare:
+        for post, event in rare:
+            _apply_or_defer(post, event, known)
+        # Only now it is known what could not be done with each POST.
+        _write([], posts)
+
+
+def _apply_or_defer(post: Post, event: Event, known: Known) -> None:
+    """A number's past is read from the ledger by a job: nobody waits for thousands of messages."""
+    if isinstance(event, HistoryChunk) and post.ledger_id is None:
+        post.is_deferred = True
+        ring_on_commit("messages.import_history", "all")
+    else:
+        apply_rare(post, event, known.numbers.get(event.phone_number_id or ""))
 
 
 def receive_singly(posts: Sequence[Post]) -> list[Exception | None]:
@@ -172,7 +190,7 @@ def _begin(posts: Sequence[Post]) -> Known:
 def store_events(post: Post) -> None:
     """Every event of one POST by itself; what is refused is noted on it. Passing errors rise."""
     for event in post.events:
-        if isinstance(event, InboundMessage | Receipt):
+        if isinstance(event, InboundMessage | Receipt) or is_rare(event):
             _store_alone(post, event)
 
 
@@ -212,6 +230,15 @@ def _follow_up(entries: list[Entry], added: dict[str, int], spoken_of: set[str])
     fresh = [entry for entry in entries if entry.message.whatsapp_message_id in added]
     targets = {entry.message.target_id for entry in fresh if entry.message.target_id}
     known_targets = apply_changes(targets | spoken_of) if targets or spoken_of else set()
+    if spoken := {e.thread.id for e in fresh if e.number.uses_phone and e.calls and e.thread}:
+        settle_spoken_on_phone(spoken)
+    for entry in fresh:
+        if (metadata := entry.message.metadata) is None:
+            continue
+        if "referral" in metadata:
+            keep_referral(entry)
+        if "system" in metadata and new_number_of(entry.message):
+            move_number(entry.person.id, entry.message)
     _announce(fresh, added, known_targets)
 
 
@@ -220,7 +247,9 @@ def _has_number(post: Post, event: Event, known: Known) -> bool:
     if number is not None:
         post.number_id = post.number_id or number.id
         return True
-    if isinstance(event, InboundMessage | Receipt):
+    if event.phone_number_id is None:
+        return is_rare(event)
+    if isinstance(event, InboundMessage | Receipt) or is_rare(event):
         post.note("unknown_number", event, "no number here has this id")
     return False
 
@@ -292,8 +321,7 @@ def _announce(entries: list[Entry], added: dict[str, int], known_targets: set[st
         if entry.message.target_id not in known_targets:
             events.append((MessageAdded(thread.id, message_id), audience))
         chats[thread.id] = (ChatChanged(thread.id), audience)
-        if entry.calls and thread.status in UNDECIDED:
-            ring_on_commit("routing.route", thread.id)
+        ring_for_route(entry)
         if "id" in ((entry.message.metadata or {}).get("media") or {}):
             ring_on_commit("media.fetch", entry.number.id)
     if events:
@@ -301,7 +329,7 @@ def _announce(entries: list[Entry], added: dict[str, int], known_targets: set[st
         on_commit(lambda: publish_all(events))
 
 
-def _store_alone(post: Post, event: InboundMessage | Receipt) -> None:
+def _store_alone(post: Post, event: Event) -> None:
     try:
         with savepoint():
             known = read_known([event])
@@ -309,12 +337,14 @@ def _store_alone(post: Post, event: InboundMessage | Receipt) -> None:
                 return
             if isinstance(event, InboundMessage):
                 _write(_place([(post, event)], known), [])
-            else:
+            elif isinstance(event, Receipt):
                 apply_receipts([event])
+            else:
+                _apply_or_defer(post, event, known)
     except Exception as error:
         if isinstance(error, DBAPIError) and is_passing(error):
             raise
-        log.exception("event_not_stored", whatsapp_message_id=event.whatsapp_message_id)
+        log.exception("event_not_stored", event_kind=type(event).__name__)
         post.note("refused", event, f"{type(error).__name__}: {getattr(error, 'orig', error)}")
 
 

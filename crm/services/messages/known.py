@@ -24,7 +24,7 @@ READ = Prepared(
     {"numbers": "text[]", "kinds": "text[]", "values": "text[]", "ids": "text[]"},
     """
     WITH number AS (
-        SELECT DISTINCT ON (n.id) n.id, k.phone_number_id, c.id AS campaign_id
+        SELECT DISTINCT ON (n.id) n.id, k.phone_number_id, c.id AS campaign_id, n.uses_phone
         FROM whatsapp_numbers n
         CROSS JOIN LATERAL (SELECT CASE n.provider WHEN 'meta' THEN n.meta_phone_number_id
                                    ELSE 'wppconnect:' || n.id END AS phone_number_id) k
@@ -53,7 +53,8 @@ READ = Prepared(
         FOR NO KEY UPDATE
     )
     SELECT
-        (SELECT json_agg(json_build_array(id, phone_number_id, campaign_id)) FROM number),
+        (SELECT json_agg(json_build_array(id, phone_number_id, campaign_id, uses_phone))
+         FROM number),
         (SELECT json_agg(json_build_array(kind, value, client_id, id, is_blocked, is_nameless))
          FROM found LEFT JOIN client ON client.id = found.client_id),
         (SELECT json_agg(json_build_array(id, client_id, whatsapp_number_id, campaign_id, status,
@@ -101,8 +102,8 @@ def _known(
     numbers: Sequence[Any], found: Sequence[Any], chats: Sequence[Any], stored: Sequence[str]
 ) -> Known:
     known = Known(stored=set(stored))
-    for number_id, phone_number_id, campaign_id in numbers:
-        known.numbers[phone_number_id] = Number(number_id, phone_number_id, campaign_id)
+    for number_id, phone_number_id, campaign_id, uses_phone in numbers:
+        known.numbers[phone_number_id] = Number(number_id, phone_number_id, campaign_id, uses_phone)
     people: dict[int, Person] = {}
     busy: set[Identity] = set()
     for kind, value, _, client_id, is_blocked, is_nameless in found:

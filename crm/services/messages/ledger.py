@@ -34,6 +34,8 @@ class Post:
     number_id: int | None = None
     problems: list[dict[str, Any]] = field(default_factory=list)
     ledger_id: int | None = None
+    # Holds something that a job reads later from the ledger: too much for the time of an answer.
+    is_deferred: bool = False
 
     def begin(self) -> None:
         """A unit that is run again starts from nothing: what was noted has been rolled back."""
@@ -56,6 +58,8 @@ class Post:
 
     @property
     def status(self) -> str:
+        if self.is_deferred:
+            return "received"
         reasons = {problem["reason"] for problem in self.problems}
         if not reasons:
             return "processed"
@@ -82,7 +86,7 @@ INSERT = """
     INSERT INTO webhook_events (provider, whatsapp_number_id, body, status, problems, event_count,
                                 unknown_count, processed_at)
     SELECT r.provider, r.number_id, b.body, r.status, r.problems, r.event_count, r.unknown_count,
-           CASE WHEN r.status <> 'waiting' THEN clock_timestamp() END
+           CASE WHEN r.status NOT IN ('waiting', 'received') THEN clock_timestamp() END
     FROM jsonb_to_recordset($2)
          AS r(n int, provider text, number_id int, status text, problems jsonb, event_count int,
               unknown_count int)

@@ -67,3 +67,14 @@ def process_waiting(number_id: int, *, most: int = 200) -> int:
     for webhook_event_id in ids:
         replay(webhook_event_id)
     return len(ids)
+
+
+def find_deferred() -> list[str]:
+    """For the clock: whether such a body waits; the job reads them all."""
+    return ["all"] if find_received(most=1) else []
+
+
+def find_received(*, most: int = 20) -> list[int]:
+    """Bodies that a job has to read, oldest first, by id: what holds a number's past."""
+    query = text("SELECT id FROM webhook_events WHERE status = 'received' ORDER BY id LIMIT :most")
+    return list(db.session.scalars(query, {"most": most}))

@@ -44,6 +44,8 @@ class Number:
     id: int
     phone_number_id: str
     campaign_id: int | None
+    # People also write on the number's own phone, and we are told of it.
+    uses_phone: bool = False
 
 
 @dataclass(slots=True)
@@ -304,3 +306,19 @@ def _columns(keys: Iterable[Key]) -> dict[str, list[int]]:
 def _by_key(rows: Iterable[Any]) -> dict[Key, Thread]:
     threads = [Thread(*row) for row in rows]
     return {(thread.client_id, thread.number_id): thread for thread in threads}
+
+
+REFERRAL = text("""
+    UPDATE chats SET referral = CAST(:referral AS jsonb)
+    WHERE id = :chat_id AND (referral IS NULL OR referral->>'at' > :at)
+""")
+
+
+def keep_referral(entry: Entry) -> None:
+    """The chat remembers which advertisement brought the customer: the first of them."""
+    told = (entry.message.metadata or {}).get("referral")
+    if entry.thread is None or not isinstance(told, dict):
+        return
+    at = (entry.message.sent_at or utcnow()).isoformat()
+    values = {"chat_id": entry.thread.id, "referral": json.dumps({**told, "at": at}), "at": at}
+    db.session.execute(REFERRAL, values)
