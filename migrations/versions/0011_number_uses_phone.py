@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0010_number_uses_phone"
-down_revision = "0009_templates_and_habits"
+revision = "0011_number_uses_phone"
+down_revision = "0010_wppconnect_sessions"
 branch_labels = None
 depends_on = None
 
