@@ -50,7 +50,7 @@ from crm.services.chats.bots import start_bot
 from crm.services.routing import rules
 from crm.services.routing.facts import read_facts
 from crm.services.routing.overflow import enter_queue
-from crm.services.routing.texts import lock_client, say, say_offline
+from crm.services.routing.texts import answer, lock_client, say_offline
 from crm.services.settings import read_setting
 
 MAY_ANSWER = "chats.reply"
@@ -149,7 +149,7 @@ def _place_new(chat: Chat) -> int | None:
     decision = _decide(chat, at=at)
     campaign = db.session.get_one(Campaign, decision.campaign_id)
     if _is_welcome(campaign, decision, at=at):
-        say(chat, campaign.welcome_message)
+        answer(chat, campaign.welcome_message)
     return _follow(chat, decision, at=at, actor=SYSTEM, reason="routed")
 
 
@@ -187,7 +187,7 @@ def _follow(
     if decision.required_skills:
         chat.required_skills = list(decision.required_skills)
     if decision.action == RuleAction.REJECT:
-        say(chat, decision.message)
+        answer(chat, decision.message)
         close_chat(chat, actor=SYSTEM, reason="rejected", data=data)
         return None
     if decision.action == RuleAction.ASSIGN_BOT and decision.flow_id is not None:

@@ -29,7 +29,7 @@ from crm.permissions import SUPER_ADMIN
 from crm.services import hours
 from crm.services.agents import holds
 from crm.services.chats import SYSTEM, Actor, close_chat, queue_chat, set_pending
-from crm.services.routing.texts import say
+from crm.services.routing.texts import answer
 
 # A call back is due so long after the next opening.
 CALL_BACK_WITHIN = timedelta(hours=1)
@@ -74,7 +74,7 @@ def enter_queue(
     if place.action is None or queue is None:
         return queue_chat(chat, queue_id=target, actor=actor, reason=reason, data=data)
     if place.action == OverflowAction.REJECT:
-        say(chat, queue.overflow_message)
+        answer(chat, queue.overflow_message)
         return close_chat(chat, actor=SYSTEM, reason="overflow", data=data)
     if chat.status != ChatStatus.NEW:
         # Only from its opening, or from a queue, a chat may be put aside.
@@ -128,7 +128,7 @@ def _is_full(campaign: Campaign, queue: Queue) -> bool:
 
 def take_message(chat: Chat, campaign: Campaign, queue: Queue, *, at: datetime) -> Chat:
     """Voicemail: the customer may leave a message, and somebody has the task to call back."""
-    say(chat, queue.overflow_message)
+    answer(chat, queue.overflow_message)
     assignee = find_caller(chat)
     create_call_back(chat, campaign, assignee, at=at, title="Devolver el contacto")
     return set_pending(chat, actor=SYSTEM, reason=PendingReason.CALLBACK, agent_id=assignee.id)

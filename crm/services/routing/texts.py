@@ -15,7 +15,16 @@ from sqlalchemy import func, select
 
 from crm.db import db
 from crm.errors import DomainError
-from crm.models import Campaign, CampaignStatus, Chat, ChatEvent, ChatStatus, Client
+from crm.models import (
+    Campaign,
+    CampaignStatus,
+    Chat,
+    ChatEvent,
+    ChatStatus,
+    Client,
+    Direction,
+    Message,
+)
 from crm.providers.outbound import Text
 from crm.services import hours
 from crm.services.messages.outbound import queue_outbound
@@ -24,6 +33,8 @@ from crm.services.routing.line import in_order_of_the_line
 VARIABLE = re.compile(r"\{\{\s*(\w+)\s*\}\}")
 # The pace of the line is what it was during this time.
 PACE = timedelta(minutes=30)
+# A message that was on its way for longer gets no automatic answer.
+LATE = timedelta(minutes=10)
 # Where no opening is in sight, the offline message may be said again after this time.
 NO_OPENING = timedelta(days=1)
 
@@ -50,6 +61,25 @@ def say(chat: Chat, text: str | None, values: Mapping[str, str] | None = None) -
     return True
 
 
+def answer(chat: Chat, text: str | None, values: Mapping[str, str] | None = None) -> bool:
+    """`say`, as the answer to what the customer just wrote: not if that reached us late.
+
+    Hours after the word, when a gap was filled or the provider came again, it would be a surprise.
+    """
+    return not came_late(chat) and say(chat, text, values)
+
+
+def came_late(chat: Chat) -> bool:
+    """The customer's newest message was on its way for longer than LATE."""
+    newest = (
+        select(Message.created_at - Message.sent_at > LATE)
+        .where(Message.chat_id == chat.id, Message.direction == Direction.INBOUND)
+        .order_by(Message.id.desc())
+        .limit(1)
+    )
+    return bool(db.session.scalar(newest))
+
+
 def fill(text: str, values: Mapping[str, str]) -> str:
     """Plain substitution of {{name}}; what is not known is left out."""
     return VARIABLE.sub(lambda found: values.get(found[1], ""), text)
@@ -71,7 +101,7 @@ def say_offline(chat: Chat, campaign: Campaign, *, at: datetime) -> bool:
     if told_until is None or told_until <= at:
         opens = hours.next_opening(campaign.business_hours, campaign.timezone, at)
         chat.offline_told_until = opens if opens and opens > at else at + NO_OPENING
-        say(chat, campaign.offline_message)
+        answer(chat, campaign.offline_message)
     return True
 
 
@@ -92,10 +122,11 @@ def say_place(chat: Chat, campaign: Campaign, *, at: datetime) -> bool:
         # Nothing new to say; the next look is due one interval from now.
         chat.queue_told_at = at
         return False
+    tell = answer if chat.queue_told_at is None else say
     chat.queue_told_at, chat.queue_told_position = at, place
     minutes = estimate_wait(campaign, place, at=at) / 60
     wait = "< 1 min" if minutes < 1 else f"{round(minutes)} min"
-    return say(chat, campaign.queue_message, {"position": str(place), "estimated_wait": wait})
+    return tell(chat, campaign.queue_message, {"position": str(place), "estimated_wait": wait})
 
 
 def find_place(chat: Chat) -> int | None:
