@@ -13,6 +13,7 @@ from crm.services import account_links, first_start, sign_in, two_factor
 from crm.services import audit as trail
 from crm.services import demo as demo_data
 from crm.services import doctor as examination
+from crm.services.files.checking import compare_store, remove_nobodys
 
 
 def register(app: Flask) -> None:
@@ -20,6 +21,7 @@ def register(app: Flask) -> None:
     app.cli.add_command(demo)
     app.cli.add_command(audit)
     app.cli.add_command(admin)
+    app.cli.add_command(files)
 
 
 @click.command()
@@ -152,3 +154,25 @@ def _load_person(email: str) -> User:
     if user is None or user.is_system:
         raise SystemExit(f"Nobody here has the e-mail {email}.")
     return user
+
+
+@click.group()
+def files() -> None:
+    """Files of messages, avatars and the like."""
+
+
+@files.command("check")
+@click.option("--remove", is_flag=True, help="Remove bytes that belong to nobody.")
+@with_appcontext
+def check_files(remove: bool) -> None:
+    """Hold rows and bytes against each other; exit code 1 where something is lost."""
+    found = compare_store()
+    click.echo(f"{found.files} files")
+    for file_id in found.lost:
+        click.echo(f"lost: file {file_id}")
+    for key in found.nobodys:
+        click.echo(f"nobody's: {key}")
+    if remove and found.nobodys:
+        click.echo(f"{remove_nobodys(found)} removed")
+    if found.lost:
+        raise SystemExit(1)

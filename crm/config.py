@@ -50,6 +50,8 @@ class Config:
     data_dir: Path = Path("var")
     files: str = ""
     files_endpoint: str | None = None
+    # Heroku: each process has a disk of its own, gone with it.
+    is_hosted: bool = False
     demo_password: str | None = field(default=None, repr=False)
     audit_secret: str | None = field(default=None, repr=False)
     mail_server: MailServer | None = None
@@ -91,6 +93,7 @@ class Config:
             port=integer(env, "PORT", 8000, low=1, high=65535),
             data_dir=Path(env.get("CRM_DATA_DIR") or "var").expanduser(),
             files=files_address(env),
+            is_hosted=bool(env.get("DYNO")),
             files_endpoint=web_url(env, "CRM_FILES_ENDPOINT", "") or None,
             demo_password=demo_password(env),
             audit_secret=env.get("CRM_AUDIT_KEY", "").strip() or None,

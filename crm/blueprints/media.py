@@ -17,9 +17,9 @@ from crm.blueprints.uploads import takes_file
 from crm.db import atomic, db
 from crm.errors import Invalid
 from crm.forms.media import AttachmentForm
-from crm.models import Chat, File, User
+from crm.models import AlarmKind, Chat, File, User
 from crm.permissions import Scope, current_scope, load_chat, requires
-from crm.services import files, inbox
+from crm.services import alarms, files, inbox
 from crm.services.media.sending import SentAlready, queue_file
 
 blueprint = Blueprint("media", __name__)
@@ -47,11 +47,21 @@ def upload(chat_id: int) -> ResponseReturnValue:
         else:
             name = request.args.get("name", "")
             prepared = files.prepare_for_message(given, name=name, folder=folder)
-        stored = files.store_file(prepared)
+        stored = _store(prepared)
     with atomic():
         author = db.session.get_one(User, scope.user_id)
         file = files.create_file(stored, purpose=files.MESSAGE, uploaded_by=author)
     return make_response(jsonify(describe(file, prepared)), 201)
+
+
+def _store(prepared: files.Prepared) -> files.Stored:
+    """Keep the bytes; whoever runs this installation learns when that cannot be done."""
+    try:
+        return files.store_file(prepared)
+    except files.StoreUnavailable as error:
+        with atomic():
+            alarms.raise_alarm(AlarmKind.STORE_FULL, facts={"reason": error.code})
+        raise
 
 
 def describe(file: File, prepared: files.Prepared) -> dict[str, Any]:

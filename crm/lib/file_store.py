@@ -10,6 +10,7 @@ import errno
 import os
 import re
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
@@ -41,6 +42,9 @@ class Store(Protocol):
 
     def size(self, key: str) -> int:
         """Bytes under `key`; Missing, StoreError."""
+
+    def age(self, key: str) -> float:
+        """Seconds since it was put here; Missing, StoreError."""
 
     def read(self, key: str, *, start: int = 0, length: int | None = None) -> Iterator[bytes]:
         """The bytes, or a part of them, in pieces. Missing is raised before the first piece."""
@@ -97,6 +101,12 @@ class LocalStore:
     def size(self, key: str) -> int:
         try:
             return self._path(key).stat().st_size
+        except OSError as error:
+            raise _refused(error) from error
+
+    def age(self, key: str) -> float:
+        try:
+            return time.time() - self._path(key).stat().st_mtime
         except OSError as error:
             raise _refused(error) from error
 
@@ -173,11 +183,19 @@ class S3Store:
             raise StoreError(_words(error)) from error
 
     def size(self, key: str) -> int:
+        return int(self._head(key)["ContentLength"])
+
+    def age(self, key: str) -> float:
+        return time.time() - float(self._head(key)["LastModified"].timestamp())
+
+    def _head(self, key: str) -> dict[str, Any]:
         try:
-            found = self._client.head_object(Bucket=self.bucket, Key=self._name(key))
+            found: dict[str, Any] = self._client.head_object(
+                Bucket=self.bucket, Key=self._name(key)
+            )
         except self._errors as error:
             raise self._refused(error) from error
-        return int(found["ContentLength"])
+        return found
 
     def read(self, key: str, *, start: int = 0, length: int | None = None) -> Iterator[bytes]:
         last = "" if length is None else start + length - 1

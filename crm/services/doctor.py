@@ -12,8 +12,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from crm.config import Config
 from crm.db import MIGRATIONS, db
-from crm.extensions import redis_client
+from crm.extensions import file_store, redis_client
 from crm.lib.crypto import DecryptionError, decrypt
+from crm.lib.file_store import StoreError
 from crm.models import (
     Campaign,
     CampaignNumber,
@@ -39,7 +40,7 @@ class Finding:
 
 def examine(config: Config) -> list[Finding]:
     """Every check, in order; one that cannot be made because a server is away says so once."""
-    findings = [*meta_settings(config), redis_findings()]
+    findings = [*meta_settings(config), redis_findings(), file_store_findings(config)]
     try:
         secrets, sessions = stored_secrets(config), phone_sessions(config)
         checks = (postgres, migrations, secrets, numbers, sessions, delivery)
@@ -76,6 +77,20 @@ def redis_findings() -> Finding:
         words = f"maxmemory-policy is {policy}; set noeviction, or rings may vanish under load"
         return Finding("Redis", False, words)
     return Finding("Redis", True, "answers")
+
+
+def file_store_findings(config: Config) -> Finding:
+    """Writes, reads and removes a small file where the files lie."""
+    place = config.files or str(config.data_dir / "files")
+    try:
+        file_store.store.check()
+    except StoreError as error:
+        words = f"cannot be written ({error}): make room, or check the rights and CRM_FILES"
+        return Finding("Files", False, f"{place} {words}")
+    if config.is_hosted and not config.files:
+        words = "is this process's own disk, which vanishes with it: set CRM_FILES to a bucket"
+        return Finding("Files", False, f"{place} {words}")
+    return Finding("Files", True, f"{place} takes and gives")
 
 
 def postgres() -> Finding:

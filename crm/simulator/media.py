@@ -26,6 +26,9 @@ DOCUMENTS = (
     "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
     "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
     "application/vnd.openxmlformats-officedocument.presentationml.presentation",
+    # Not on Meta's list, and taken all the same.
+    "application/zip",
+    "text/csv",
 )
 # MIME type: (kind, largest size in bytes)
 ALLOWED = {

@@ -15,6 +15,7 @@ FOLDER = Path(__file__).parent / "samples"
 # name: (type, file, mime type, further fields)
 FILES: dict[str, tuple[str, str, str, Row]] = {
     "photo": ("image", "photo.jpg", "image/jpeg", {}),
+    "video": ("video", "video.mp4", "video/mp4", {}),
     "voice": ("audio", "voice.ogg", "audio/ogg; codecs=opus", {"voice": True}),
     "sticker": ("sticker", "sticker.webp", "image/webp", {"animated": False}),
     "document": ("document", "pedido.pdf", "application/pdf", {"filename": "pedido.pdf"}),

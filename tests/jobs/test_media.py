@@ -12,13 +12,14 @@ from pathlib import Path
 
 import pytest
 from flask import Flask, current_app
+from sqlalchemy import select
 
 from crm.db import atomic, db
 from crm.extensions import file_store
 from crm.jobs import media as job
 from crm.lib import file_store as stores
 from crm.lib.clock import utcnow
-from crm.models import FetchStatus, File, MediaFetch, Message
+from crm.models import Alarm, FetchStatus, File, MediaFetch, Message
 from crm.services.files import receiving
 from crm.services.inbox import find_bubble
 from crm.services.media import fetching
@@ -99,6 +100,10 @@ def fetch(message: Message) -> MediaFetch:
 def make_due(message: Message) -> None:
     with atomic():
         db.session.get_one(MediaFetch, message.id).scheduled_at = utcnow() - timedelta(seconds=1)
+
+
+def open_alarms() -> list[str]:
+    return list(db.session.scalars(select(Alarm.kind).where(Alarm.ended_at.is_(None))))
 
 
 def bubble_of(message: Message):  # type: ignore[no-untyped-def]
@@ -238,11 +243,13 @@ def test_a_full_store_keeps_the_message_and_tries_again(app, meta, store, photo,
     row = fetch(message)
     assert (row.status, row.error_code) == (FetchStatus.PENDING, "no_room")
     assert "no room" in bubble_of(message).reason
+    assert open_alarms() == ["store_full"]
     assert [path for path in store.folder.rglob("*") if path.is_file()] == []
     monkeypatch.undo()
     meta.scripts[:] = [link_to(meta, photo), answer(200, photo)]
     make_due(message)
     assert fetch(message).status is FetchStatus.DONE
+    assert open_alarms() == []
 
 
 def test_a_spool_without_room_is_the_same(app, meta, photo, monkeypatch):

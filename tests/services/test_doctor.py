@@ -1,6 +1,7 @@
 """The doctor finds what is wrong and says what to do, in one line each."""
 
 from dataclasses import replace
+from pathlib import Path
 
 from cryptography.fernet import Fernet
 from flask import Flask
@@ -8,7 +9,9 @@ from sqlalchemy import text
 
 from crm.config import Config
 from crm.db import atomic, db
+from crm.extensions import file_store
 from crm.lib.crypto import encrypt
+from crm.lib.file_store import LocalStore
 from crm.models import NumberStatus, Provider, SessionState, WhatsappNumber
 from crm.services.doctor import Finding, examine
 from crm.services.wppconnect.sessions import ensure_session
@@ -115,3 +118,18 @@ def test_a_phone_whose_server_cannot_reach_us_is_named_with_the_setting(app: Fla
         session.state = SessionState.LOST
     found = findings(app, public_url="https://crm.example.com")["WPPConnect"]
     assert number.phone_number in found.words
+
+
+def test_files_that_cannot_be_kept_are_named_with_their_place(app: Flask, tmp_path: Path) -> None:
+    before = file_store._open
+    assert before is not None
+    assert findings(app)["Files"].fine
+    (tmp_path / "file").write_text("a file where the folder should be")
+    file_store.bind(lambda: LocalStore(tmp_path / "file" / "store"))
+    try:
+        found = findings(app)["Files"]
+    finally:
+        file_store.bind(before)
+    assert not found.fine
+    assert "CRM_FILES" in found.words
+    assert not findings(app, is_hosted=True)["Files"].fine

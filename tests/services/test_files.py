@@ -25,6 +25,7 @@ from crm.models import File
 from crm.permissions import scope_of
 from crm.services import files
 from crm.services.files import storing
+from crm.services.files.checking import compare_store, remove_nobodys
 from crm.services.files.receiving import StoreFull
 from tests import factories, media
 from tests.cast import make_cast
@@ -418,3 +419,28 @@ def test_an_avatar_is_a_picture_and_nothing_else(store, folder, tmp_path):
     source.write_bytes(media.SVG_WITH_SCRIPT)
     with pytest.raises(Invalid, match="picture"):
         files.prepare_picture(source, name="yo.svg", folder=folder, purpose=files.AVATAR)
+
+
+def test_rows_and_bytes_are_held_against_each_other(store, folder, tmp_path):
+    file = keep(folder, tmp_path)
+    lost = keep(folder, tmp_path)
+    store.delete(lost.file_path)
+    stray = tmp_path / "stray"
+    stray.write_bytes(b"x")
+    store.put("2020/01/aa.bin", stray)
+    store.put(f"{utcnow():%Y/%m}/young.bin", stray)
+    found = compare_store()
+    assert (found.files, found.lost, found.nobodys) == (2, [lost.id], ["2020/01/aa.bin"])
+    assert remove_nobodys(found) == 1
+    assert compare_store().nobodys == []
+    assert store.size(file.file_path) == file.size_bytes
+
+
+def test_the_command_names_what_is_lost(app, store, folder, tmp_path):
+    file = keep(folder, tmp_path)
+    done = app.test_cli_runner().invoke(args=["files", "check"])
+    assert (done.exit_code, done.output) == (0, "1 files\n")
+    store.delete(file.file_path)
+    done = app.test_cli_runner().invoke(args=["files", "check"])
+    assert done.exit_code == 1
+    assert f"lost: file {file.id}" in done.output

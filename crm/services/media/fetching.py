@@ -24,6 +24,7 @@ from crm.lib.crypto import DecryptionError, decrypt
 from crm.lib.media import types, workshop
 from crm.lib.media.workshop import Look, Unreadable
 from crm.models import (
+    AlarmKind,
     FetchStatus,
     File,
     MediaFetch,
@@ -34,7 +35,7 @@ from crm.models import (
 from crm.providers.meta.client import MetaChannel
 from crm.providers.meta.media import Fetched, FetchFault, MediaInfo, sha256_of_webhook
 from crm.providers.wppconnect.client import WppConnectChannel
-from crm.services import files
+from crm.services import alarms, files
 from crm.services.files.purposes import INBOUND_CAPS
 from crm.services.media.faults import fault_of
 from crm.services.messages.announcing import announce_ticks, lock_chats
@@ -47,6 +48,8 @@ LEASE_SECONDS = 300
 WAITS = (5, 30, 120, 600, 3600, 6 * 3600)
 # As long as Meta keeps what came in.
 PATIENCE_DAYS = 7
+# Faults of our own store: no customer or provider can mend them.
+STORE_FAULTS = ("no_room", "store")
 KINDS = ("image", "video", "audio", "document", "sticker")
 
 
@@ -226,6 +229,7 @@ def record_file(fetch: Fetch, stored: files.Stored) -> File | None:
     message.media_file_id = file.id
     message.media_url = file.url
     message.media_mime_type = file.mime_type
+    alarms.end_alarm(AlarmKind.STORE_FULL)
     announce_ticks({message.id: message.chat_id})
     return file
 
@@ -233,8 +237,11 @@ def record_file(fetch: Fetch, stored: files.Stored) -> File | None:
 def record_fault(fetch: Fetch, code: str) -> None:
     """Note why it did not come; the browsers show it. Tried again later where that may help."""
     lock_chats([fetch.chat_id])
-    if end_with_fault(fetch, code):
-        announce_ticks({fetch.message_id: fetch.chat_id})
+    if not end_with_fault(fetch, code):
+        return
+    announce_ticks({fetch.message_id: fetch.chat_id})
+    if code in STORE_FAULTS:
+        alarms.raise_alarm(AlarmKind.STORE_FULL, facts={"reason": code})
 
 
 def end_with_fault(fetch: Fetch, code: str) -> bool:
