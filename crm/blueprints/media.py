@@ -35,6 +35,7 @@ def upload(chat_id: int) -> ResponseReturnValue:
     """
     scope = current_scope()
     _load_own_chat(scope, chat_id)
+    files.check_quota(scope.user_id)
     # A slow line may take minutes: no connection of the database is held meanwhile.
     db.session.rollback()
     most = files.MESSAGE.most_bytes

@@ -165,6 +165,7 @@ class S3Store:
             config=Config(
                 connect_timeout=5,
                 read_timeout=30,
+                max_pool_connections=50,
                 retries={"max_attempts": 3, "mode": "standard"},
                 # What speaks S3 without being Amazon's does not know the newer checksums.
                 request_checksum_calculation="when_required",

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import requests
+from playwright.sync_api import Error as PlaywrightError
 from playwright.sync_api import Page, expect
 
 from tests import media
@@ -204,6 +206,34 @@ def test_what_did_not_come_says_why_and_comes_when_asked(
     expect(lost.first).to_contain_text("siete días")
     lost.first.get_by_role("button", name="Descargar de nuevo").click()
     expect(laura.locator("#log .in .shot img")).to_have_count(1)
+
+
+def test_nothing_that_is_opened_runs(
+    stack: RunningStack, laura: Page, phones: SimulatorServer, tmp_path: Path
+) -> None:
+    hostile = {
+        "logo.svg": media.SVG_WITH_SCRIPT,
+        "pagina.html": b"<!doctype html><title>x</title><script>document.title='run'</script>",
+        "gif.html": media.gif_and_page(),
+        "datos.xhtml": b"<html xmlns='http://www.w3.org/1999/xhtml'><script>alert(1)</script></html>",
+    }
+    for name, content in hostile.items():
+        (tmp_path / name).write_bytes(content)
+        say(phones, **file_of(tmp_path / name, "application/octet-stream"))
+    expect(laura.locator("#log .in .paper")).to_have_count(len(hostile))
+    # A context of its own: the browser's page around a bare picture styles itself, in vain.
+    browser = laura.context.browser
+    assert browser is not None
+    context = browser.new_context(storage_state=laura.context.storage_state())
+    for link in laura.locator("#log .in .paper").all():
+        address = (link.get_attribute("href") or "").partition("?")[0]
+        tab = context.new_page()
+        with contextlib.suppress(PlaywrightError):  # "Download is starting": nothing is shown
+            tab.goto(f"{stack.url}{address}")
+        assert tab.title() != "run"
+        assert tab.locator("svg, script").count() == 0
+        tab.close()
+    context.close()
 
 
 def _ends(text: str):  # type: ignore[no-untyped-def]

@@ -11,6 +11,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,10 @@ from typing import Any
 SECONDS = 30.0
 ROOT = Path(__file__).parents[3]
 PEAKS = 64
+# Each may take most of a gigabyte: a rush of files waits its turn.
+AT_ONCE = 3
+
+_turns = threading.BoundedSemaphore(AT_ONCE)
 
 
 class Unreadable(Exception):
@@ -84,6 +89,11 @@ def make_playable(source: Path, mime_type: str, *, folder: Path) -> Made:
 
 
 def _run(task: str, source: Path, folder: Path, **options: Any) -> dict[str, Any]:
+    with _turns:
+        return _done(task, source, folder, options)
+
+
+def _done(task: str, source: Path, folder: Path, options: dict[str, Any]) -> dict[str, Any]:
     order = {"task": task, "source": str(source), "folder": str(folder), **options}
     try:
         done = subprocess.run(

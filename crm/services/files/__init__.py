@@ -27,6 +27,7 @@ from crm.services.files.purposes import AVATAR, LOGO, MESSAGE, TEMPLATE_SAMPLE, 
 from crm.services.files.receiving import FileTooLarge, StoreUnavailable, receive, spool
 from crm.services.files.storing import (
     Stored,
+    check_quota,
     copy_to,
     create_file,
     delete_file,
@@ -49,6 +50,7 @@ __all__ = [
     "Purpose",
     "StoreUnavailable",
     "Stored",
+    "check_quota",
     "copy_to",
     "count_access",
     "create_file",

@@ -14,7 +14,7 @@ import structlog
 from sqlalchemy import exists, func, or_, select
 
 from crm.db import database_now, db
-from crm.errors import NotFound
+from crm.errors import Conflict, NotFound
 from crm.extensions import file_store
 from crm.lib.clock import utcnow
 from crm.lib.file_store import Missing, StoreError
@@ -31,6 +31,13 @@ log = structlog.get_logger(__name__)
 DRAFT_KEPT = timedelta(days=1)
 DELETED_KEPT = timedelta(days=30)
 ROWS_AT_ONCE = 200
+# What one person may have uploaded and not sent.
+MOST_UNSENT = 1024**3
+
+
+class TooManyDrafts(Conflict):
+    code = "too_many_drafts"
+    message = "Too much has been uploaded and not sent. Send it, or try again tomorrow."
 
 
 @dataclass(frozen=True)
@@ -107,6 +114,20 @@ def create_file(
     db.session.add(file)
     db.session.flush()
     return file
+
+
+def check_quota(user_id: int) -> None:
+    """Raise TooManyDrafts where somebody has uploaded a lot and sent nothing of it."""
+    waiting = db.session.scalar(
+        select(func.sum(File.size_bytes)).where(
+            File.uploaded_by_user_id == user_id,
+            File.related_entity_id.is_(None),
+            File.purpose == "message",
+            File.deleted_at.is_(None),
+        )
+    )
+    if (waiting or 0) > MOST_UNSENT:
+        raise TooManyDrafts
 
 
 def _facts(prepared: Prepared) -> dict[str, Any]:

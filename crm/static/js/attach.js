@@ -31,9 +31,15 @@ function judge(file) {
 
 function start(file) {
   const item = { file, key: newKey(), kind: kindOf(file), caption: "", share: 0, address: URL.createObjectURL(file), ...judge(file) };
-  if (item.error) return item;
-  item.upload = upload(url, file, {
-    name: file.name,
+  if (!item.error) begin(item);
+  return item;
+}
+
+function begin(item) {
+  item.share = 0;
+  item.error = item.again = null;
+  item.upload = upload(url, item.file, {
+    name: item.file.name,
     onProgress: (share) => {
       item.share = share;
       drawItem(item);
@@ -42,14 +48,16 @@ function start(file) {
   item.ready = item.upload.done.then(
     (told) => Object.assign(item, { told, share: 1, note: told.note, kind: told.kind }),
     (error) => {
-      if (error.name !== "AbortError") item.error = error.html || words().failed;
+      if (error.name === "AbortError") return;
+      item.error = error.html || words().failed;
+      // The line or the server, not the file: the next press on Send tries again.
+      item.again = !error.status || error.status >= 500;
     },
   ).finally(() => {
     drawItem(item);
     if (item === current) drawCurrent();
     drawSend();
   });
-  return item;
 }
 
 async function add(files) {
@@ -164,7 +172,7 @@ function sheet(file) {
 
 function drawSend() {
   if (!dialog) return;
-  const good = items.filter((item) => !item.error);
+  const good = items.filter((item) => !item.error || item.again);
   const button = $("[data-send]", dialog);
   button.disabled = sending || !good.length;
   const waits = sending && good.some((item) => !item.told);
@@ -188,6 +196,7 @@ async function send() {
   sending = true;
   drawSend();
   // One after the other, in the order in which they stand.
+  for (const item of items) if (item.again) begin(item);
   for (const item of [...items]) {
     await item.ready;
     if (item.error || !item.told) continue;
@@ -239,6 +248,10 @@ function bind() {
     $("#text")?.focus({ preventScroll: true });
   });
 }
+
+addEventListener("beforeunload", (event) => {
+  if (dialog?.open && items.length) event.preventDefault();
+});
 
 // --- the ways in ---------------------------------------------------------------------------------
 
