@@ -59,6 +59,10 @@ JOBS = {
     "ledger.replay": JobSpec("slow", 90),
     "ledger.serve": JobSpec("slow", 90),
     "ledger.purge": JobSpec("slow", 300),
+    "numbers.count": JobSpec("slow", 120),
+    "numbers.total": JobSpec("slow", 120),
+    "numbers.watch": JobSpec("slow", 60),
+    "numbers.refresh": JobSpec("slow", 120),
     "templates.sync": JobSpec("slow", 120),
     "templates.sync_all": JobSpec("slow", 300),
 }

@@ -18,6 +18,7 @@ from crm.db import atomic, retrying
 from crm.models import WebhookEvent, WebhookStatus
 from crm.permissions import current_scope, requires
 from crm.services import audit, numbers
+from crm.services.hourly import hour_of
 from crm.services.ledger import contents, hours, reading, replays, words
 from crm.services.ledger.reading import LedgerQuery
 from crm.services.messages.replay import replay as replay_one
@@ -173,7 +174,7 @@ def asked() -> LedgerQuery:
         if number.isascii() and number.isdigit() and len(number) < 10
         else None,
         unknown=request.args.get("unknown") == "1",
-        hour=hours.hour_of(found) if (found := moment(request.args.get("hour", ""))) else None,
+        hour=hour_of(found) if (found := moment(request.args.get("hour", ""))) else None,
         before=(before, int(row_id)) if before is not None and known else None,
     )
 

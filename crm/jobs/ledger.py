@@ -34,7 +34,7 @@ def count() -> None:
     more = True
     while more:
         with atomic():
-            more = hours.catch_up()
+            more = hours.COUNTED.catch_up()
 
 
 @job("ledger.replay")

@@ -63,7 +63,15 @@ from crm.models.messages import (
     ReceiptStatus,
 )
 from crm.models.metrics import AgentMetrics, ChatMetrics
-from crm.models.numbers import LimitAction, NumberPace, NumberStatus, Provider, WhatsappNumber
+from crm.models.numbers import (
+    LimitAction,
+    NumberHealth,
+    NumberHour,
+    NumberPace,
+    NumberStatus,
+    Provider,
+    WhatsappNumber,
+)
 from crm.models.queues import OverflowAction, Queue, RoutingRule, RuleAction
 from crm.models.quick_replies import QuickReply
 from crm.models.schedule import ScheduledRun
@@ -152,6 +160,8 @@ __all__ = [
     "MessageType",
     "NodeType",
     "NumberEvent",
+    "NumberHealth",
+    "NumberHour",
     "NumberPace",
     "NumberStatus",
     "OutgoingEmail",

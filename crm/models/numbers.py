@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import BigInteger, ForeignKey, Index, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from crm.db import Model, Timestamp
-from crm.models.columns import NOW, choice, one_of
+from crm.models.columns import NOW, JsonB, choice, one_of
 
 if TYPE_CHECKING:
     from crm.models.campaigns import CampaignNumber
@@ -103,6 +103,46 @@ class WhatsappNumber(Model):
     deleted_at: Mapped[datetime | None] = mapped_column(Timestamp)
 
     campaign_links: Mapped[list[CampaignNumber]] = relationship(back_populates="whatsapp_number")
+
+
+class NumberHour(Model):
+    """What a number sent and received in one hour, counted from the messages; may be counted anew.
+
+    `free`: of those sent, answers inside the 24 hours; `templates`: the others.
+    """
+
+    __tablename__ = "number_hours"
+    __table_args__ = (
+        Index("uq_number_hours_number_hour", "whatsapp_number_id", "hour", unique=True),
+        Index("idx_number_hours_hour", "hour"),
+    )
+
+    id: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    whatsapp_number_id: Mapped[int] = mapped_column(
+        ForeignKey("whatsapp_numbers.id", ondelete="CASCADE")
+    )
+    hour: Mapped[datetime] = mapped_column(Timestamp)
+    sent: Mapped[int] = mapped_column(server_default=text("0"))
+    received: Mapped[int] = mapped_column(server_default=text("0"))
+    failed: Mapped[int] = mapped_column(server_default=text("0"))
+    free: Mapped[int] = mapped_column(server_default=text("0"))
+    templates: Mapped[int] = mapped_column(server_default=text("0"))
+
+
+class NumberHealth(Model):
+    """The last test of a number's connection, and the last look at what its provider says of it."""
+
+    __tablename__ = "number_health"
+
+    whatsapp_number_id: Mapped[int] = mapped_column(
+        ForeignKey("whatsapp_numbers.id", ondelete="CASCADE"), primary_key=True
+    )
+    # One entry per check: {"name", "outcome", "values"}.
+    checks: Mapped[list[Any] | None] = mapped_column(JsonB)
+    checked_at: Mapped[datetime | None] = mapped_column(Timestamp)
+    refreshed_at: Mapped[datetime | None] = mapped_column(Timestamp)
+    # Why the provider could not be asked, in our words (a msgid).
+    refresh_error: Mapped[str | None] = mapped_column(Text)
 
 
 class NumberPace(Model):

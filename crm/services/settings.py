@@ -25,6 +25,10 @@ DEFAULTS: dict[str, Any] = {
     "routing.busy_when_full": False,
     # New chats of clients of these segments are of high priority.
     "routing.vip_segments": [],
+    # What Meta gives away: answers inside the 24 hours, a month, for each number (October 2026).
+    "numbers.free_messages": 1000,
+    # After so many business hours without a word a number is called silent. 0 = never.
+    "numbers.silent_hours": 8,
     "agents.pause_reasons": ["Pausa corta", "Almuerzo", "Reunión", "Capacitación"],
     "chats.close_reasons": ["resolved", "no_reply", "duplicate", "wrong_number", "spam"],
     "chats.outcomes": ["sale", "no_sale", "information", "complaint"],

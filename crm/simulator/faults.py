@@ -32,6 +32,9 @@ STAGES: dict[str, str] = {
     "webhook_shuffled": "webhook",
     "webhook_bad_signature": "webhook",
     "webhook_held": "webhook",
+    # What `debug_token` says of the token.
+    "token_scopes": "token",
+    "token_expires": "token",
     # WPPConnect's own, each at a place of its own.
     "wpp_start": "wpp_start",
     "wpp_qr": "wpp_qr",

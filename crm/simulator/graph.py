@@ -11,7 +11,7 @@ import gevent
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Request
 
-from crm.simulator import checks
+from crm.simulator import checks, tokens
 from crm.simulator.errors import (
     GraphError,
     bad_token,
@@ -102,6 +102,8 @@ class Graph:
         path = environ["PATH_INFO"]
         if path == ATTACHMENTS:
             return self._download(environ)
+        if tokens.PATH.match(path):
+            return _json(tokens.inspect(self._sim, environ))
         match = PATH.match(path)
         if match is None:
             raise GraphError(
@@ -114,6 +116,7 @@ class Graph:
             )
         object_id, edge = match.group(1), match.group(2) or ""
         self._check_token(environ)
+        tokens.check_proof(self._sim, _query(environ))
         method = environ["REQUEST_METHOD"]
         call["number_id"] = object_id
         if (method, edge) == ("POST", "messages"):
@@ -280,7 +283,7 @@ class Graph:
         self._known_waba(waba_id, "get")
         if waba_id in self._sim.world.unsubscribed:
             return {"data": []}
-        app = {"id": "300000000000001", "name": "Charla", "link": "https://www.facebook.com/games/"}
+        app = {"id": tokens.APP_ID, "name": "Charla", "link": "https://www.facebook.com/games/"}
         return {"data": [{"whatsapp_business_api_data": app}]}
 
     def _post_subscribed_apps(self, waba_id: str, environ: Environ) -> Any:

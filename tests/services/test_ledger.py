@@ -24,6 +24,7 @@ from crm.models import (
 )
 from crm.permissions import scope_of
 from crm.services import alarms
+from crm.services.hourly import hour_of
 from crm.services.ledger import hours, purging, reading, replays, watching
 from crm.services.ledger.reading import LedgerQuery
 from tests.factories import link_number, make_campaign, make_number, make_user, save
@@ -245,7 +246,7 @@ FILTERS = {
     "trouble": LedgerQuery(status="trouble"),
     "waiting": LedgerQuery(status="waiting"),
     "unknown": LedgerQuery(unknown=True),
-    "hour": LedgerQuery(hour=hours.hour_of(utcnow() - timedelta(days=3))),
+    "hour": LedgerQuery(hour=hour_of(utcnow() - timedelta(days=3))),
     "number": LedgerQuery(number_id=1),
 }
 

@@ -1,25 +1,22 @@
-"""The ledger counted by hour and number, so that a chart of a week reads some hundred rows.
-
-Counted anew from the ledger, not kept up by each delivery: nothing drifts, and no delivery waits
-for a counter.
-"""
+"""The ledger counted by hour and number."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 
 from sqlalchemy import func, select, text
 
 from crm.db import database_now, db
 from crm.models import WebhookEvent, WebhookHour
+from crm.services.hourly import HOUR, HourlyCount, hour_of
 
-HOUR = timedelta(hours=1)
-# A run catches up with so much; the next one goes on.
-MOST_HOURS = 72
-
-COUNT = text("""
+COUNTED = HourlyCount(
+    "webhook-hours",
+    WebhookHour.hour,
+    WebhookEvent.received_at,
+    text("""
     INSERT INTO webhook_hours (hour, whatsapp_number_id, processed, trouble, waiting, unknown)
     SELECT date_trunc('hour', received_at), whatsapp_number_id,
            count(*) FILTER (WHERE status = 'processed'),
@@ -28,7 +25,8 @@ COUNT = text("""
            count(*) FILTER (WHERE unknown_count > 0)
     FROM webhook_events WHERE received_at >= :since AND received_at < :until
     GROUP BY 1, 2
-""")
+"""),
+)
 
 
 @dataclass(frozen=True)
@@ -46,47 +44,10 @@ class HourCount:
         return self.processed + self.trouble + self.waiting
 
 
-def hour_of(at: datetime) -> datetime:
-    return at.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
-
-
-def count_hours(since: datetime, until: datetime) -> None:
-    """Count the hours that begin in [since, until) anew. Inside `atomic()`."""
-    # Two at the same time would each remove what they see and both insert.
-    db.session.execute(select(func.pg_advisory_xact_lock(func.hashtext("webhook-hours"))))
-    db.session.execute(
-        text("DELETE FROM webhook_hours WHERE hour >= :since AND hour < :until"),
-        {"since": since, "until": until},
-    )
-    db.session.execute(COUNT, {"since": since, "until": until})
-
-
 def recount(moments: Iterable[datetime]) -> None:
     """The hours of these moments: something in them was processed again."""
     for hour in sorted({hour_of(at) for at in moments}):
-        count_hours(hour, hour + HOUR)
-
-
-def catch_up() -> bool:
-    """From the hour that was counted last to now; False when there is nothing more to count."""
-    last = db.session.scalar(select(func.max(WebhookHour.hour)))
-    if last is not None:
-        # The hour before too: a transaction of its last second may have come after the count.
-        count_hours(last - HOUR, last + HOUR)
-    first = _first_after(last + HOUR if last else None)
-    if first is None:
-        return False
-    # A silence is jumped over, however long.
-    until = hour_of(first) + MOST_HOURS * HOUR
-    count_hours(hour_of(first), until)
-    return _first_after(until) is not None
-
-
-def _first_after(moment: datetime | None) -> datetime | None:
-    statement = select(func.min(WebhookEvent.received_at))
-    if moment is not None:
-        statement = statement.where(WebhookEvent.received_at >= moment)
-    return db.session.scalar(statement)
+        COUNTED.count_hours(hour, hour + HOUR)
 
 
 def remove_before(moment: datetime) -> None:

@@ -33,7 +33,8 @@ SERVED = text("""
           WHERE status IN ('waiting', 'partly') AND status <> 'processed'
           ORDER BY id LIMIT 1000) e
     CROSS JOIN LATERAL jsonb_array_elements(COALESCE(e.problems, '[]')) AS problem
-    JOIN whatsapp_numbers n ON n.meta_phone_number_id = problem->>'phone_number_id'
+    JOIN whatsapp_numbers n
+      ON problem->>'phone_number_id' IN (n.meta_phone_number_id, 'wppconnect:' || n.id)
      AND n.deleted_at IS NULL
     WHERE problem->>'reason' IN ('no_campaign', 'unknown_number')
       AND EXISTS (SELECT FROM campaign_numbers l JOIN campaigns c ON c.id = l.campaign_id
