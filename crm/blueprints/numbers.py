@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 from flask import Blueprint, current_app, url_for
@@ -10,11 +10,20 @@ from flask.typing import ResponseReturnValue
 
 from crm.blueprints.kit import delete_row, list_query, save_form, show_form, show_list
 from crm.db import atomic
-from crm.forms.numbers import PROPOSED, PROVIDER_WORDS, STATUS_WORDS, NumberForm
+from crm.forms.numbers import (
+    PROPOSED,
+    PROVIDER_WORDS,
+    STATUS_WORDS,
+    Credentials,
+    Identity,
+    NumberForm,
+)
 from crm.models import NumberStatus, Provider, WhatsappNumber
 from crm.permissions import current_scope, requires
-from crm.services import numbers
+from crm.services import campaigns, number_figures, number_health, numbers, settings
 from crm.services.kit import find_last_changes
+
+Secretive = TypeVar("Secretive", bound=Credentials)
 
 # `flask secrets rotate` lives here too: the secrets are the numbers'.
 blueprint = Blueprint("numbers", __name__, url_prefix="/settings/numbers", cli_group="secrets")
@@ -36,30 +45,42 @@ def index() -> ResponseReturnValue:
         sorts=("name", "phone", "last"),
     )
     page = numbers.find_numbers(current_scope(), query)
-    return show_list("numbers/list.html", query=query, page=page)
+    figures = number_figures.find_figures([number.id for number, _names in page.rows])
+    return show_list("numbers/list.html", query=query, page=page, figures=figures)
 
 
 @blueprint.get("/new")
 @requires("numbers.create")
 def new() -> ResponseReturnValue:
-    form = prepared(NumberForm(), None)
-    form.propose()
-    return show_form("numbers/form.html", form, **around(None))
+    """Step one of three; the others are in connections.py."""
+    return show_form("numbers/new.html", Identity(), step=1, number=None)
 
 
 @blueprint.post("/new")
 @requires("numbers.create")
 def create() -> ResponseReturnValue:
+    form = Identity()
+    config = current_app.config["CRM"]
+
+    def write(_row: Any, values: dict[str, Any]) -> WhatsappNumber:
+        pace, limit = PROPOSED[values["provider"]]
+        return numbers.begin_number(
+            values,
+            created_by=current_scope().user_id,
+            pace=pace,
+            limit=limit,
+            keys=config.encryption_keys,
+        )
+
     return save_form(
-        "numbers/form.html",
-        prepared(NumberForm(), None),
+        "numbers/new.html",
+        form,
         kind="numbers",
         state_of=numbers.state_of,
-        write=lambda _row, values: numbers.create_number(
-            values, created_by=current_scope().user_id, **secrets()
-        ),
-        address=address,
-        **around(None),
+        write=write,
+        address=lambda row: url_for("connections.credentials", number_id=row.id),
+        step=1,
+        number=None,
     )
 
 
@@ -112,20 +133,24 @@ def secrets() -> dict[str, Any]:
     return {"keys": config.encryption_keys, "trusted_hosts": config.trusted_hosts}
 
 
-def prepared(form: NumberForm, number: WhatsappNumber | None) -> NumberForm:
+def prepared(form: Secretive, number: WhatsappNumber) -> Secretive:
     """The form knows which secrets are stored, never what they are."""
     for name in numbers.SECRETS:
-        form[name].is_set = bool(number and getattr(number, name))
+        form[name].is_set = bool(getattr(number, name))
     return form
 
 
-def around(number: WhatsappNumber | None) -> dict[str, Any]:
-    changes = find_last_changes("whatsapp_numbers", [number.id]) if number else {}
+def around(number: WhatsappNumber) -> dict[str, Any]:
     return {
         "number": number,
-        "change": changes.get(number.id) if number else None,
+        "change": find_last_changes("whatsapp_numbers", [number.id]).get(number.id),
         "proposed": PROPOSED,
         "webhook_address": url_for("webhooks.verify_meta", _external=True),
+        "figures": number_figures.find_figures([number.id])[number.id],
+        "health": number_health.find_health(number.id),
+        "linked": campaigns.find_linked_campaigns(number.id),
+        "free_messages": settings.read_setting("numbers.free_messages"),
+        "tiers": number_health.TIERS,
     }
 
 

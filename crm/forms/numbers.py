@@ -47,35 +47,12 @@ STATUS_WORDS = {
 }
 
 
-class NumberForm(AdminForm):
+class Identity(AdminForm):
+    """Step one of a new number: what it is, and what people here call it."""
+
     provider = OneOf(_l("Provider"), Provider, PROVIDER_WORDS)
     phone_number = TextField(_l("Phone number"), validators=[needed()])
     display_name = TextField(_l("Name"), validators=[needed(), at_most(100)])
-    switched_on = Tick(_l("Switched on"))
-
-    meta_phone_number_id = TextField(_l("Phone number ID"), validators=[at_most(30)])
-    meta_business_account_id = TextField(_l("Business account ID"), validators=[at_most(30)])
-    meta_access_token = SecretField(_l("Access token"), validators=[at_most(2000)])
-    meta_app_secret = SecretField(_l("App secret"), validators=[at_most(200)])
-    webhook_verify_token = SecretField(_l("Verify token"), validators=[at_most(100)])
-
-    wppconnect_server_url = TextField(_l("Server address"), validators=[at_most(255)])
-    wppconnect_session_name = TextField(_l("Session"), validators=[at_most(100)])
-    wppconnect_api_key = SecretField(_l("Secret key"), validators=[at_most(500)])
-
-    rate_limit_per_minute = NumberField(
-        _l("Pace"), unit=_l("a minute"), validators=[needed(), between(1, 60_000)]
-    )
-    daily_message_limit = NumberField(
-        _l("Daily limit"), unit=_l("messages"), validators=[between(1, 10_000_000)]
-    )
-    limit_action = OneOf(_l("When the limit is reached"), LimitAction, LIMIT_WORDS, default="hold")
-
-    def propose(self) -> None:
-        """A new number's pace and limit."""
-        pace, limit = PROPOSED[self.provider.data]
-        self.rate_limit_per_minute.data = pace
-        self.daily_message_limit.data = limit
 
     def validate_phone_number(self, field: Any) -> None:
         """Kept as +573001234567, however it was written."""
@@ -87,8 +64,24 @@ class NumberForm(AdminForm):
             raise ValidationError(_("Write the number with its country: +57 300 123 4567."))
         field.data = phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)
 
+
+class Credentials(AdminForm):
+    """Step two: what opens it at its provider."""
+
+    kind = "meta"
+
+    meta_phone_number_id = TextField(_l("Phone number ID"), validators=[at_most(30)])
+    meta_business_account_id = TextField(_l("Business account ID"), validators=[at_most(30)])
+    meta_access_token = SecretField(_l("Access token"), validators=[at_most(2000)])
+    meta_app_secret = SecretField(_l("App secret"), validators=[at_most(200)])
+    webhook_verify_token = SecretField(_l("Verify token"), validators=[at_most(100)])
+
+    wppconnect_server_url = TextField(_l("Server address"), validators=[at_most(255)])
+    wppconnect_session_name = TextField(_l("Session"), validators=[at_most(100)])
+    wppconnect_api_key = SecretField(_l("Secret key"), validators=[at_most(500)])
+
     def validate_meta_phone_number_id(self, field: Any) -> None:
-        if self.provider.data != "meta":
+        if self.kind != "meta":
             return
         if not field.data:
             raise ValidationError(_("Meta needs it; it is in the app's dashboard."))
@@ -96,16 +89,11 @@ class NumberForm(AdminForm):
             raise ValidationError(_("It has only digits; it is not the phone number itself."))
 
     def validate_meta_business_account_id(self, field: Any) -> None:
-        if self.provider.data == "meta" and field.data and not DIGITS.fullmatch(field.data):
+        if self.kind == "meta" and field.data and not DIGITS.fullmatch(field.data):
             raise ValidationError(_("It has only digits."))
 
-    def validate_meta_access_token(self, field: Any) -> None:
-        will_be = field.data or (field.is_set and field.data != "")
-        if self.provider.data == "meta" and self.switched_on.data and not will_be:
-            raise ValidationError(_("Without it nothing can be sent; switch the number off first."))
-
     def validate_wppconnect_server_url(self, field: Any) -> None:
-        if self.provider.data != "wppconnect":
+        if self.kind != "wppconnect":
             return
         if not field.data:
             raise ValidationError(_("Write where the WPPConnect server is."))
@@ -121,7 +109,30 @@ class NumberForm(AdminForm):
         field.data = field.data.rstrip("/")
 
     def validate_wppconnect_session_name(self, field: Any) -> None:
-        if self.provider.data != "wppconnect":
+        if self.kind != "wppconnect":
             return
         if not field.data or not SESSION.fullmatch(field.data):
             raise ValidationError(_("Letters, digits, - and _, without spaces."))
+
+
+class NumberForm(Identity, Credentials):
+    """Everything of a number, once it is there."""
+
+    switched_on = Tick(_l("Switched on"))
+
+    rate_limit_per_minute = NumberField(
+        _l("Pace"), unit=_l("a minute"), validators=[needed(), between(1, 60_000)]
+    )
+    daily_message_limit = NumberField(
+        _l("Daily limit"), unit=_l("messages"), validators=[between(1, 10_000_000)]
+    )
+    limit_action = OneOf(_l("When the limit is reached"), LimitAction, LIMIT_WORDS, default="hold")
+
+    @property
+    def kind(self) -> str:  # type: ignore[override]
+        return str(self.provider.data)
+
+    def validate_meta_access_token(self, field: Any) -> None:
+        will_be = field.data or (field.is_set and field.data != "")
+        if self.kind == "meta" and self.switched_on.data and not will_be:
+            raise ValidationError(_("Without it nothing can be sent; switch the number off first."))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, exists, false, func, or_, select
+from sqlalchemy import ColumnElement, Row, and_, exists, false, func, or_, select
 
 from crm.db import db
 from crm.errors import Conflict, NotFound
@@ -141,6 +141,16 @@ def find_number_options() -> dict[int, str]:
         row.id: f"{row.display_name} · {row.phone_number}" if row.display_name else row.phone_number
         for row in rows
     }
+
+
+def find_linked_campaigns(number_id: int) -> Sequence[Row]:
+    """(campaign, link) of a number, in the order in which they take its chats."""
+    return db.session.execute(
+        select(Campaign, CampaignNumber)
+        .join(CampaignNumber, CampaignNumber.campaign_id == Campaign.id)
+        .where(CampaignNumber.whatsapp_number_id == number_id, Campaign.deleted_at.is_(None))
+        .order_by(CampaignNumber.priority.desc(), Campaign.id)
+    ).all()
 
 
 def state_of(campaign: Campaign) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from crm.db import db
-from crm.errors import Invalid, Unavailable
+from crm.errors import Conflict, Invalid
 from crm.lib.clock import utcnow
 from crm.lib.crypto import DecryptionError, decrypt
 from crm.models import NumberHealth, Provider, WebhookEvent, WhatsappNumber
@@ -234,10 +234,9 @@ def _digits(phone: str) -> str:
 
 
 def subscribe(subject: Subject, client: SetupClient | None = None) -> None:
-    """Let the app get the account's deliveries; Unavailable with Meta's words if it refuses."""
+    """Let the app get the account's deliveries; Conflict with Meta's words if it refuses."""
     try:
         (client or SetupClient()).subscribe(subject.account)
     except ManagementError as error:
-        raise Unavailable(
-            "Meta did not take it: %(told)s", told=error.told or error.detail
-        ) from error
+        told = error.told or error.detail or error.code
+        raise Conflict("Meta did not take it: %(told)s", told=told) from error

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
+import secrets
 from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-from sqlalchemy import ColumnElement, and_, exists, func, select
+from sqlalchemy import ColumnElement, and_, exists, func, null, select
 
 from crm.db import db
 from crm.errors import Conflict, NotFound
@@ -18,6 +19,7 @@ from crm.models import (
     Campaign,
     CampaignNumber,
     Chat,
+    LimitAction,
     NumberStatus,
     Provider,
     User,
@@ -125,15 +127,15 @@ def state_of(number: WhatsappNumber) -> dict[str, Any]:
     return state
 
 
-def create_number(
-    values: Mapping[str, Any],
-    *,
-    created_by: int,
-    keys: Sequence[str],
-    trusted_hosts: Sequence[str] = (),
+def begin_number(
+    values: Mapping[str, Any], *, created_by: int, pace: int, limit: int | None, keys: Sequence[str]
 ) -> WhatsappNumber:
-    """A new number, switched off or not; a deleted one of the same phone comes back instead."""
-    deleted = db.session.scalar(
+    """A new number, switched off, with nothing of its provider yet; step one of three.
+
+    `values`: provider, phone_number, display_name. A deleted one of the same phone comes back
+    instead, with what it had.
+    """
+    number = db.session.scalar(
         select(WhatsappNumber)
         .where(
             WhatsappNumber.phone_number == values["phone_number"],
@@ -141,20 +143,54 @@ def create_number(
         )
         .with_for_update(key_share=True)
     )
-    number = deleted or WhatsappNumber(
-        phone_number=values["phone_number"], provider=values["provider"], created_by=created_by
-    )
-    if deleted is not None:
-        deleted.deleted_at = None
-        deleted.status = NumberStatus.INACTIVE
-        deleted.provider = values["provider"]
-    _refuse_taken(values, but=number.id)
+    _refuse_taken(values, names=("phone_number",), but=number.id if number else None)
+    if number is None:
+        number = WhatsappNumber(phone_number=values["phone_number"], created_by=created_by)
+        # NULL said aloud: a plain None would leave the column to its default.
+        number.rate_limit_per_minute = pace
+        number.daily_message_limit = null() if limit is None else limit
+        number.limit_action = LimitAction.HOLD
+    elif number.provider != values["provider"]:
+        _refuse_other_provider(number)
+    number.deleted_at = None
+    number.status = NumberStatus.INACTIVE
+    number.provider = values["provider"]
+    number.display_name = values["display_name"]
+    if number.provider == Provider.META and not number.webhook_verify_token:
+        number.webhook_verify_token = encrypt(secrets.token_urlsafe(24), keys)
     db.session.add(number)
-    _write(number, values, keys=keys, trusted_hosts=trusted_hosts)
-    db.session.flush()
-    _switch(number, on=values["switched_on"])
     db.session.flush()
     return number
+
+
+def save_credentials(
+    number: WhatsappNumber,
+    values: Mapping[str, Any],
+    *,
+    keys: Sequence[str],
+    trusted_hosts: Sequence[str] = (),
+) -> WhatsappNumber:
+    """Step two: ids and secrets alone; a secret that is None stays."""
+    return update_number(
+        number,
+        {**state_of(number), **dict.fromkeys(SECRETS), **values},
+        keys=keys,
+        trusted_hosts=trusted_hosts,
+    )
+
+
+def open_verify_token(number: WhatsappNumber, *, keys: Sequence[str]) -> str | None:
+    """The number's own word for Meta's handshake, to be copied into Meta's dashboard.
+
+    The only secret that is shown: it proves an address to Meta and opens nothing.
+    """
+    stored = number.webhook_verify_token
+    if not stored or not stored.startswith("gAAAA"):
+        return stored
+    try:
+        return decrypt(stored, keys)
+    except DecryptionError:
+        return None
 
 
 def update_number(
@@ -166,10 +202,7 @@ def update_number(
 ) -> WhatsappNumber:
     """Write the form's values; the provider of a number that has chats stays."""
     if values["provider"] != number.provider:
-        if db.session.scalar(select(exists().where(Chat.whatsapp_number_id == number.id))):
-            raise WrongField(
-                "The provider stays: this number has chats already.", field_name="provider"
-            )
+        _refuse_other_provider(number)
         number.provider = values["provider"]
     _refuse_taken(values, but=number.id)
     _write(number, values, keys=keys, trusted_hosts=trusted_hosts)
@@ -272,12 +305,19 @@ def _switch(number: WhatsappNumber, *, on: bool) -> None:
     number.status = proven if on else NumberStatus.INACTIVE
 
 
-def _refuse_taken(values: Mapping[str, Any], *, but: int | None) -> None:
+def _refuse_other_provider(number: WhatsappNumber) -> None:
+    if db.session.scalar(select(exists().where(Chat.whatsapp_number_id == number.id))):
+        raise WrongField(
+            "The provider stays: this number has chats already.", field_name="provider"
+        )
+
+
+def _refuse_taken(values: Mapping[str, Any], *, but: int | None, names: Sequence[str] = ()) -> None:
     """Unique among the numbers that are there, with a sentence that names who has it."""
     # Two forms at the same moment: the second waits here, then finds the first.
     db.session.execute(select(func.pg_advisory_xact_lock(func.hashtext("whatsapp-numbers"))))
     at_provider = {"meta": "meta_phone_number_id", "wppconnect": "wppconnect_session_name"}
-    for name in ("phone_number", at_provider[values["provider"]]):
+    for name in names or ("phone_number", at_provider[values["provider"]]):
         taken = db.session.scalar(
             select(WhatsappNumber).where(
                 getattr(WhatsappNumber, name) == values[name],

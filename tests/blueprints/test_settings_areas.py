@@ -412,17 +412,30 @@ def test_the_rotation_command_says_what_it_did(app, cast):
     assert "Encrypted anew: 1" in result.output
 
 
-def test_a_new_meta_number_is_proposed_its_pace_and_written_in_one_form(admin, cast):
-    form = form_of(admin, "/settings/numbers/new")
-    assert (form["rate_limit_per_minute"], form["daily_message_limit"]) == ("4800", "")
+def test_a_new_number_is_made_in_steps_and_proposed_its_pace(admin, cast):
     answer = post_form(
-        admin,
-        "/settings/numbers/new",
-        {"display_name": "Nueva", "phone_number": "300 123 4567", "meta_phone_number_id": "12345"},
+        admin, "/settings/numbers/new", {"display_name": "Nueva", "phone_number": "300 123 4567"}
     )
     assert answer.status_code == 204, errors_in(answer)
     number = db.session.scalars(select(WhatsappNumber).filter_by(display_name="Nueva")).one()
+    assert answer.headers["HX-Redirect"] == f"/settings/numbers/{number.id}/credentials"
     assert (number.phone_number, number.status) == ("+573001234567", "inactive")
+    assert (number.rate_limit_per_minute, number.daily_message_limit) == (4800, None)
+    answer = post_form(
+        admin,
+        f"/settings/numbers/{number.id}/credentials",
+        {
+            "meta_phone_number_id": "1234567",
+            "meta_business_account_id": "7654321",
+            "meta_access_token": "EAAG-secret",
+        },
+    )
+    assert answer.headers["HX-Redirect"] == f"/settings/numbers/{number.id}/webhook"
+    db.session.refresh(number)
+    assert number.meta_phone_number_id == "1234567"
+    page = admin.get(f"/settings/numbers/{number.id}/webhook").text
+    assert "/webhooks/meta" in page
+    assert "EAAG" not in page
 
 
 def test_a_number_without_a_campaign_cannot_be_switched_on(admin, cast):
@@ -442,13 +455,9 @@ def test_a_deleted_phone_comes_back_as_the_same_row(admin, cast):
     answer = post_form(
         admin,
         "/settings/numbers/new",
-        {
-            "display_name": "Otra vez",
-            "phone_number": number.phone_number,
-            "meta_phone_number_id": number.meta_phone_number_id,
-        },
+        {"display_name": "Otra vez", "phone_number": number.phone_number},
     )
-    assert answer.headers["HX-Redirect"] == path
+    assert answer.headers["HX-Redirect"] == f"{path}/credentials"
 
 
 def test_a_phone_or_an_id_that_is_taken_names_who_has_it(admin, cast):
