@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0011_number_health"
-down_revision = "0010_wppconnect_sessions"
+revision = "0012_number_health"
+down_revision = "0011_number_uses_phone"
 branch_labels = None
 depends_on = None
 
