@@ -22,15 +22,18 @@ from crm.blueprints.auth import set_session_cookie
 from crm.blueprints.locale import LOCALES
 from crm.blueprints.two_factor import keys, qr, spaced
 from crm.db import atomic, db
-from crm.errors import DomainError
+from crm.errors import DomainError, Invalid
 from crm.forms.auth import CodeForm
 from crm.forms.users import ConfirmForm, PasswordChangeForm, PersonForm
 from crm.models import User
 from crm.permissions import signed_in
-from crm.services import audit, passwords, sessions, two_factor, users
+from crm.services import audit, avatars, files, passwords, sessions, two_factor, users
+from crm.services.files import AVATAR
 
 blueprint = Blueprint("profile", __name__)
 
+# What a multipart form weighs beside its file.
+FORM_BYTES = 16 * 1024
 FIELDS = ("first_name", "last_name", "phone", "language", "time_zone")
 
 
@@ -65,6 +68,48 @@ def save() -> ResponseReturnValue:
         users.update_own_profile(me(), **form.values())
     flash(_("Saved."))
     return redirect(url_for("profile.page"))
+
+
+@blueprint.url_value_preprocessor
+def allow_pictures(endpoint: str | None, _values: object) -> None:
+    """Here and not in the view: the CSRF check reads the whole form before it."""
+    if endpoint == "profile.save_avatar":
+        request.max_content_length = AVATAR.most_bytes + FORM_BYTES
+
+
+@blueprint.post("/profile/avatar")
+@signed_in
+def save_avatar() -> ResponseReturnValue:
+    """A new picture, or none: one form with two buttons."""
+    if "remove" in request.form:
+        with atomic():
+            avatars.remove_avatar(me())
+        flash(_("The picture was taken away."))
+        return redirect(url_for("profile.page"))
+    try:
+        stored = store_picture()
+    except DomainError as error:
+        why = _(error.message, **error.values)
+        return show(picture_error=why, status=error.http_status)
+    try:
+        with atomic():
+            avatars.set_avatar(me(), stored)
+    except Exception:
+        files.drop_stored(stored)
+        raise
+    flash(_("Saved."))
+    return redirect(url_for("profile.page"))
+
+
+def store_picture() -> files.Stored:
+    picture = request.files.get("picture")
+    if picture is None or not picture.filename:
+        raise Invalid("Choose a picture: JPEG, PNG or WebP.")
+    # Nothing of the database is held while the picture is made.
+    db.session.rollback()
+    return avatars.store_avatar(
+        picture.stream, name=picture.filename, data_dir=current_app.config["CRM"].data_dir
+    )
 
 
 @blueprint.post("/profile/password")
@@ -178,6 +223,7 @@ def show(
     form: PersonForm | None = None,
     password_form: PasswordChangeForm | None = None,
     confirm_form: ConfirmForm | None = None,
+    picture_error: str | None = None,
     status: int = 200,
 ) -> ResponseReturnValue:
     idle = current_app.config["CRM"].session_idle_seconds
@@ -187,6 +233,7 @@ def show(
         "form": form,
         "password_form": password_form or PasswordChangeForm(formdata=None),
         "confirm_form": confirm_form or ConfirmForm(formdata=None),
+        "picture_error": picture_error,
         "rows": sessions.list_live_sessions(idle_seconds=idle, user_id=current_user.id),
         "own_id": g.live_session.id,
         "codes_left": two_factor.count_backup_codes(current_user.id),

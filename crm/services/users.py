@@ -25,7 +25,7 @@ from crm.models import (
     UserStatus,
 )
 from crm.permissions import SUPER_ADMIN, Scope, scope_of
-from crm.services import account_links, agents, audit, sessions, sign_in
+from crm.services import account_links, agents, audit, avatars, sessions, sign_in
 from crm.services.chats import person, requeue_chat
 from crm.services.kit import ListQuery, Page, WrongField, find_page
 from crm.services.passwords import NO_PASSWORD
@@ -214,6 +214,7 @@ def delete_user(actor: Scope, user_id: int) -> User:
     user.password_hash = NO_PASSWORD
     user.two_factor_enabled = False
     user.two_factor_secret = None
+    avatars.remove_avatar(user)
     _close_doors(user)
     audit.record("users.delete", user, before=before, after={})
     return user

@@ -92,6 +92,7 @@ ROUTES = {
     "numbers.index": "numbers.read",
     "numbers.new": "numbers.create",
     "numbers.save": "numbers.update",
+    "profile.save_avatar": "",
     "profile.begin_two_factor": "",
     "profile.change_password": "",
     "profile.confirm_two_factor": "",

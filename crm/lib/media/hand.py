@@ -65,6 +65,10 @@ def picture(source: Path, folder: Path, *, mime: str, most: int) -> dict[str, An
     return pictures.make(source, folder, most=most)
 
 
+def portrait(source: Path, folder: Path, *, mime: str, side: int) -> dict[str, Any]:
+    return pictures.portrait(source, folder, side=side)
+
+
 def film(source: Path, folder: Path, *, mime: str) -> dict[str, Any]:
     return sounds.make_film(source, folder)
 
@@ -80,6 +84,7 @@ def playable(source: Path, folder: Path, *, mime: str) -> dict[str, Any]:
 TASKS: dict[str, Callable[..., dict[str, Any]]] = {
     "look": look,
     "picture": picture,
+    "portrait": portrait,
     "film": film,
     "voice": voice,
     "playable": playable,

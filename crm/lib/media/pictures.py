@@ -10,6 +10,8 @@ from PIL import Image, ImageOps
 MOST_PIXELS = 40_000_000
 # Shown at 320 CSS pixels at most; twice that for fine screens.
 THUMBNAIL = 640
+# Of a person: shown at 72 px, twice that for dense screens.
+PORTRAIT_THUMBNAIL = 144
 # WhatsApp shows no more; a phone's 50 megapixels would only cost the customer's data.
 LONGEST_SIDE = 4096
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
@@ -46,6 +48,22 @@ def make(source: Path, folder: Path, *, most: int) -> dict[str, Any]:
     return {"file": target.name, "mime": mime, "width": upright.width, "height": upright.height}
 
 
+def portrait(source: Path, folder: Path, *, side: int) -> dict[str, Any]:
+    """The middle of the picture as a square JPEG, written anew whatever came; never enlarged."""
+    with _open(source) as image:
+        upright = _upright(image)
+    if upright.mode == "RGBA":
+        ground = Image.new("RGBA", upright.size, "white")
+        upright = Image.alpha_composite(ground, upright)
+    length = min(side, *upright.size)
+    square = ImageOps.fit(upright.convert("RGB"), (length, length), Image.Resampling.LANCZOS)
+    square.info = {}
+    target = folder / "picture.jpg"
+    square.save(target, "JPEG", quality=84, optimize=True)
+    _thumbnail(square, folder, most=PORTRAIT_THUMBNAIL)
+    return {"file": target.name, "mime": "image/jpeg", "width": length, "height": length}
+
+
 def _open(source: Path) -> Image.Image:
     """Opened lazily: the size is looked at before anything is unpacked."""
     Image.MAX_IMAGE_PIXELS = None  # our own limit, which raises instead of warning
@@ -67,10 +85,10 @@ def _upright(image: Image.Image) -> Image.Image:
     return turned
 
 
-def _thumbnail(image: Image.Image, folder: Path) -> None:
+def _thumbnail(image: Image.Image, folder: Path, *, most: int = THUMBNAIL) -> None:
     small = image.copy()
     small.info = {}
-    small.thumbnail((THUMBNAIL, THUMBNAIL), Image.Resampling.LANCZOS)
+    small.thumbnail((most, most), Image.Resampling.LANCZOS)
     small.save(folder / "thumbnail.webp", quality=78, method=4)
 
 

@@ -70,6 +70,11 @@ def make_picture(source: Path, mime_type: str, *, folder: Path, most_bytes: int)
     return _made(told, folder)
 
 
+def make_portrait(source: Path, mime_type: str, *, folder: Path, side: int) -> Made:
+    """A square JPEG of at most `side` pixels, always written anew, with a small thumbnail."""
+    return _made(_run("portrait", source, folder, mime=mime_type, side=side), folder)
+
+
 def make_film(source: Path, mime_type: str, *, folder: Path) -> Made:
     """An MP4 with H.264 and AAC, put into a new container without re-encoding.
 

@@ -8,7 +8,7 @@ An avatar, from a door:
 
     with files.spool(config.data_dir) as folder:
         source = files.receive(request.stream, folder, most=AVATAR.most_bytes)
-        prepared = files.prepare_picture(source, name=name, folder=folder, purpose=AVATAR)
+        prepared = files.prepare_portrait(source, name=name, folder=folder)
         stored = files.store_file(prepared)
     with atomic():
         file = files.create_file(stored, purpose=AVATAR, owner=("user", user.id), uploaded_by=me)
@@ -21,6 +21,7 @@ from crm.services.files.preparing import (
     Prepared,
     prepare_for_message,
     prepare_picture,
+    prepare_portrait,
     prepare_voice,
 )
 from crm.services.files.purposes import AVATAR, LOGO, MESSAGE, TEMPLATE_SAMPLE, Limits, Purpose
@@ -62,6 +63,7 @@ __all__ = [
     "make_playable",
     "prepare_for_message",
     "prepare_picture",
+    "prepare_portrait",
     "prepare_voice",
     "read_file",
     "receive",

@@ -30,6 +30,8 @@ NOTES = {
     "unsure": "WhatsApp does not promise to take this type of file.",
 }
 
+PORTRAIT_SIDE = 512
+
 
 @dataclass(frozen=True)
 class Prepared:
@@ -111,6 +113,22 @@ def prepare_picture(source: Path, *, name: str, folder: Path, purpose: Purpose) 
         return _picture(source, types.clean_name(name, mime=mime), mime, folder, purpose.most_bytes)
     except Unreadable as error:
         raise Invalid("This picture cannot be read. Choose another one.") from error
+
+
+def prepare_portrait(source: Path, *, name: str, folder: Path) -> Prepared:
+    """The picture of a person: a square of PORTRAIT_SIDE pixels at most. Invalid for what is none.
+
+    Always written anew: nothing of the upload's own bytes, and nothing it told, is kept.
+    """
+    mime = _sniff(source, name)
+    if mime not in PICTURES:
+        raise Invalid("Choose a picture: JPEG, PNG or WebP.")
+    try:
+        made = workshop.make_portrait(source, mime, folder=folder, side=PORTRAIT_SIDE)
+    except Unreadable as error:
+        raise Invalid("This picture cannot be read. Choose another one.") from error
+    named = _with_ending(types.clean_name(name, mime=mime), made.mime_type)
+    return Prepared(made.path, "image", made.mime_type, named, made.look)
 
 
 def _sniff(source: Path, name: str) -> str:

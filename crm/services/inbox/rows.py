@@ -120,7 +120,9 @@ def list_chats(
     leaves the tab aside: who searches has not lost the chat on purpose.
     """
     filters = filters or Filters()
-    query = _rows().where(visible, *_narrowed(tab, user_id=user_id, filters=filters))
+    query = _rows().where(
+        visible, *_narrowed(tab, user_id=user_id, filters=filters, phones_visible=phones_visible)
+    )
     if place := read_cursor(cursor):
         query = query.where(tuple_(_MOMENT, Chat.id) < tuple_(*place))
     found = db.session.execute(
@@ -212,10 +214,12 @@ def _tab(tab: str, *, user_id: int) -> ColumnElement[bool]:
     return open_
 
 
-def _narrowed(tab: str, *, user_id: int, filters: Filters) -> Sequence[ColumnElement[bool]]:
+def _narrowed(
+    tab: str, *, user_id: int, filters: Filters, phones_visible: bool
+) -> Sequence[ColumnElement[bool]]:
     criteria: list[ColumnElement[bool]] = []
     if filters.text:
-        criteria.append(matches(filters.text))
+        criteria.append(matches(filters.text, phones_visible=phones_visible))
     elif filters.status in FINAL_STATUSES:
         # Closed chats are in no tab; asking for them by name is asking for them all.
         if tab == "mine":

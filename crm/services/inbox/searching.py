@@ -16,10 +16,16 @@ _FROM = "áàâäãåéèêëíìîïóòôöõúùûüñçýÿ"
 _TO = "aaaaaaeeeeiiiiooooouuuuncyy"
 SHORTEST_TEXT = 3
 SHORTEST_DIGITS = 3
+# What a masked number still shows: "+57 *** 0142".
+SHOWN_DIGITS = 4
 
 
-def matches(text: str) -> ColumnElement[bool]:
-    """A criterion on Chat (joined to Client): every word has to be there, whatever its accents."""
+def matches(text: str, *, phones_visible: bool) -> ColumnElement[bool]:
+    """A criterion on Chat (joined to Client): every word has to be there, whatever its accents.
+
+    Without `phones_visible` a number is found by its last four digits, which such a person sees, or
+    by all of them: parts in between would tell it digit by digit.
+    """
     words = fold(text).split()
     if not words:
         return Chat.id.is_not(None)
@@ -30,7 +36,7 @@ def matches(text: str) -> ColumnElement[bool]:
     digits = re.sub(r"\D", "", text)
     # A number is written with spaces, brackets or dashes; a word with a digit is none.
     if len(digits) >= SHORTEST_DIGITS and not re.search(r"[^\W\d]", text):
-        found.append(Client.phone_number.like(_inside(digits)))
+        found.append(_has_phone(digits, phones_visible=phones_visible))
     whole = " ".join(words)
     if len(whole) >= SHORTEST_TEXT:
         # Another name: the list already joins messages, for the last one of each chat.
@@ -42,6 +48,14 @@ def matches(text: str) -> ColumnElement[bool]:
         )
         found.append(exists(said))
     return or_(*found)
+
+
+def _has_phone(digits: str, *, phones_visible: bool) -> ColumnElement[bool]:
+    if phones_visible:
+        return Client.phone_number.like(_inside(digits))
+    if len(digits) == SHOWN_DIGITS:
+        return Client.phone_number.like(f"%{digits}")
+    return Client.phone_number == f"+{digits}"
 
 
 def folded(column: Any) -> ColumnElement[str]:
