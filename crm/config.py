@@ -42,8 +42,9 @@ class MailServer:
 class Config:
     """All settings. Times are in seconds; lists come from comma-separated values."""
 
-    database_url: str
-    redis_url: str
+    # The addresses hold passwords.
+    database_url: str = field(repr=False)
+    redis_url: str = field(repr=False)
     secret_key: str = field(repr=False)
     encryption_keys: tuple[str, ...] = field(repr=False)
     port: int = 8000

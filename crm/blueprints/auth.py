@@ -165,7 +165,7 @@ def logout() -> ResponseReturnValue:
     response.delete_cookie(
         config.session_cookie_name, secure=config.https, httponly=True, samesite="Lax"
     )
-    # Drafts and fragments of this person leave the browser with them.
+    # Drafts of this person leave the browser with them. Not "cache" too: docs/decisions/121.
     response.headers["Clear-Site-Data"] = '"storage"'
     return response
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Blueprint, url_for
+from flask import Blueprint, flash, url_for
 from flask.typing import ResponseReturnValue
+from flask_babel import gettext as _
+from flask_babel import ngettext
 
 from crm.blueprints.bulk import SWITCHES, Rows, change_many
 from crm.blueprints.kit import delete_row, list_query, save_form, show_form, show_list
@@ -71,6 +73,13 @@ def edit(queue_id: int) -> ResponseReturnValue:
 def save(queue_id: int) -> ResponseReturnValue:
     scope = current_scope()
     queue = queues.load_queue(scope, queue_id)
+    was_active, waiting = queue.is_active, queues.count_waiting(queue)
+
+    def saved(row: Queue) -> str:
+        if was_active and not row.is_active:
+            flash(switched_off(waiting))
+        return address(row)
+
     return save_form(
         "queues/form.html",
         prepared(QueueForm(data=queues.state_of(queue)), queue),
@@ -78,7 +87,7 @@ def save(queue_id: int) -> ResponseReturnValue:
         load=lambda: queues.load_queue(scope, queue_id, lock=True),
         state_of=queues.state_of,
         write=lambda row, values: queues.update_queue(row, values, by=scope.user_id),
-        address=address,
+        address=saved,
         **around(queue),
     )
 
@@ -114,6 +123,16 @@ def bulk() -> ResponseReturnValue:
     return change_many(rows, SWITCHES, address=url_for("queues.index"))
 
 
+def switched_off(moved: int) -> str:
+    if not moved:
+        return _("The queue takes nothing new from now on.")
+    return ngettext(
+        "The queue takes nothing new from now on; %(num)d waiting chat moved to the next queue.",
+        "The queue takes nothing new from now on; %(num)d waiting chats moved to the next queue.",
+        moved,
+    )
+
+
 def address(queue: Queue) -> str:
     return url_for("queues.edit", queue_id=queue.id)
 
@@ -131,5 +150,6 @@ def around(queue: Queue | None) -> dict[str, Any]:
     return {
         "queue": queue,
         "waiting": queues.count_waiting(queue) if queue else 0,
+        "references": queues.count_references(queue) if queue and not queue.is_active else 0,
         "change": changes.get(queue.id) if queue else None,
     }

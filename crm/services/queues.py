@@ -95,6 +95,17 @@ def state_of(queue: Queue) -> dict[str, Any]:
     return state
 
 
+def count_references(queue: Queue) -> int:
+    """How many rules in force and queues send chats here; while it is off they go elsewhere."""
+    rules = select(func.count()).where(
+        RoutingRule.target_queue_id == queue.id, RoutingRule.is_active.is_(True)
+    )
+    others = select(func.count()).where(
+        Queue.overflow_queue_id == queue.id, Queue.is_active.is_(True)
+    )
+    return (db.session.scalar(rules) or 0) + (db.session.scalar(others) or 0)
+
+
 def count_waiting(queue: Queue) -> int:
     return (
         db.session.scalar(
@@ -216,13 +227,13 @@ def _move_waiting(queue: Queue, *, agreed: bool, by: int) -> None:
         target = db.session.scalars(others.limit(1)).first()
     if target is None:
         raise WrongField(
-            "%(count)s chats wait here, and the campaign has no other active queue for them.",
+            "Waiting here: %(count)s, and the campaign has no other active queue for them.",
             field_name="is_active",
             count=len(waiting),
         )
     if not agreed:
         raise WrongField(
-            "%(count)s chats wait here; they would move to %(queue)s. Agree and save again.",
+            "Waiting here: %(count)s. They would move to %(queue)s. Agree and save again.",
             field_name="move_waiting",
             count=len(waiting),
             queue=target.name,

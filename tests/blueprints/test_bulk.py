@@ -124,7 +124,7 @@ def test_a_queue_with_people_waiting_stays_on_and_says_why(admin: FlaskClient) -
         factories.make_chat(campaign=campaign, queue_id=full.id, status=ChatStatus.QUEUED)
     page = do(admin, "/settings/queues", do="off", ids=[full.id, empty.id])
     assert "1 row changed." in page.text
-    assert f"{full.name}: 1 chats wait here" in page.text
+    assert f"{full.name}: Waiting here: 1." in page.text
     db.session.rollback()
     assert set(db.session.scalars(select(Queue.id).where(Queue.is_active))) == {full.id}
     assert db.session.scalars(select(Chat.queue_id)).one() == full.id

@@ -543,13 +543,18 @@ def test_switching_a_queue_off_asks_and_then_moves_who_waits(admin, cast):
     other = make_queue(cast.sales, name="Otra")
     db.session.commit()
     answer = post_form(admin, path, {"is_active": None})
-    assert "2 chats wait here; they would move to Otra" in errors_in(answer)["move_waiting"]
+    assert "Waiting here: 2. They would move to Otra." in errors_in(answer)["move_waiting"]
     assert 'name="move_waiting"' in answer.text
     assert post_form(admin, path, {"is_active": None, "move_waiting": "y"}).status_code == 204
     db.session.expire_all()
     moved = set(db.session.scalars(select(Chat.queue_id).where(Chat.id.in_([c.id for c in chats]))))
     assert moved == {other.id}
     assert db.session.get_one(Queue, cast.queue.id).is_active is False
+    make_rule(cast.sales, action=RuleAction.ASSIGN_QUEUE, target_queue_id=cast.queue.id)
+    db.session.commit()
+    page = admin.get(path).text
+    assert "2 waiting chats moved to the next queue." in page
+    assert "Switched off: it takes nothing new. 1 rule or queue still sends chats here" in page
 
 
 def test_a_queue_that_is_referred_to_is_not_deleted(admin, cast):

@@ -1,4 +1,4 @@
-"""Who may not see customers' phone numbers finds them nowhere: no page, fragment, search or event."""
+"""Who may not see customers' phone numbers finds them in no page, fragment, search or event."""
 
 from __future__ import annotations
 

@@ -45,8 +45,8 @@ from crm.services.demo.house import House
 from crm.services.demo.talks import Customer, Talk
 
 TAGS = {
-    "VIP": "violet", "Mayorista": "blue", "Pedido": "green", "Cotización": "amber",
-    "Garantía": "teal", "Queja": "red", "Internacional": "grey",
+    "VIP": "pink", "Mayorista": "blue", "Pedido": "green", "Cotización": "amber",
+    "Garantía": "blue", "Queja": "pink", "Internacional": "grey",
 }  # fmt: skip
 # The refusal under the one message that failed: the number takes no messages.
 FAILURE_CODE = "131026"
