@@ -29,6 +29,7 @@ from crm.models import User
 from crm.permissions import signed_in
 from crm.services import audit, avatars, files, passwords, sessions, two_factor, users
 from crm.services.files import AVATAR
+from crm.services.kit import find_last_changes
 
 blueprint = Blueprint("profile", __name__)
 
@@ -234,6 +235,7 @@ def show(
         "password_form": password_form or PasswordChangeForm(formdata=None),
         "confirm_form": confirm_form or ConfirmForm(formdata=None),
         "picture_error": picture_error,
+        "change": find_last_changes("users", [current_user.id]).get(current_user.id),
         "rows": sessions.list_live_sessions(idle_seconds=idle, user_id=current_user.id),
         "own_id": g.live_session.id,
         "codes_left": two_factor.count_backup_codes(current_user.id),

@@ -44,6 +44,7 @@ def index() -> ResponseReturnValue:
     scope = current_scope()
     listed = roles.list_roles()
     held = roles.holdings()
+    changes = find_last_changes("roles", [role.id for role, _people in listed])
     return render_template(
         "roles/matrix.html",
         frame="settings/_page.html",
@@ -58,6 +59,7 @@ def index() -> ResponseReturnValue:
             if scope.can("roles.update") and roles.may_edit(scope, role)
         },
         mine=scope.permissions,
+        change=max(changes.values(), key=lambda change: change.at, default=None),
     )
 
 

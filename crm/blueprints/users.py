@@ -176,6 +176,7 @@ def permissions(user_id: int) -> ResponseReturnValue:
         exceptions=roles.exceptions_of(user.id),
         held=current_scope().permissions,
         may_edit=current_scope().can("users.update") and users.may_manage(current_scope(), user),
+        change=find_last_changes("users", [user.id]).get(user.id),
     )
 
 
@@ -243,6 +244,8 @@ def prepared(form: UserForm, user: User | None = None) -> UserForm:
     if user is not None:
         given.setdefault(user.role_id, user.role)
     form.role_id.offer([(role.id, role.display_name) for role in given.values()])
+    if not current_scope().can("users.update") and not current_scope().can("users.create"):
+        del form.phone  # the agent's own number: the admins' alone
     return form
 
 

@@ -68,10 +68,14 @@ document.addEventListener("change", (event) => {
 addEventListener("beforeunload", (event) => {
   if (!leaving && tell() > 0) event.preventDefault();
 });
-// Sent by hand, not by htmx: the answer is either the way on or the same form with its errors.
+// Sent by hand, not by htmx (`data-guard="plain"`: by the browser itself): the answer is either the way on or the same form with its errors.
 document.addEventListener("submit", async (event) => {
   const form = event.target;
   if (!form.matches("[data-guard]")) return;
+  if (form.dataset.guard === "plain") {
+    leaving = true;
+    return;
+  }
   event.preventDefault();
   const save = $(".save", form);
   if (save.disabled) return;
