@@ -6,6 +6,7 @@ register what must wait for the commit with `on_commit`.
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -75,8 +76,7 @@ def atomic() -> Iterator[None]:
     finally:
         session.info["atomic"] = False
         callbacks = session.info.pop("on_commit", [])
-    for callback in callbacks:
-        _run_after_commit(callback)
+    _run_all_after_commit(callbacks)
 
 
 @contextmanager
@@ -100,6 +100,23 @@ def on_commit(callback: Callable[[], Any]) -> None:
     info["on_commit"].append(callback)
 
 
+def on_commit_together(callback: Callable[[list[Any]], Any], item: Any) -> None:
+    """Like `on_commit`, for what is cheaper done once: at the commit `callback` is called with the
+    items of all calls that named it, in their order."""
+    on_commit(_Item(callback, item))
+
+
+class _Item:
+    """One item of many for a callback; an item of its own, so that a savepoint can undo it."""
+
+    def __init__(self, callback: Callable[[list[Any]], Any], item: Any) -> None:
+        self.callback = callback
+        self.item = item
+
+    def __call__(self) -> None:
+        self.callback([self.item])
+
+
 def postpone_callbacks() -> Callable[[], None]:
     """Inside `atomic()`, at its end: what was to run at the commit, to be run later by the door.
 
@@ -109,10 +126,25 @@ def postpone_callbacks() -> Callable[[], None]:
     callbacks, info["on_commit"] = info["on_commit"], []
 
     def run() -> None:
-        for callback in callbacks:
-            _run_after_commit(callback)
+        _run_all_after_commit(callbacks)
 
     return run
+
+
+def _run_all_after_commit(callbacks: list[Callable[[], Any]]) -> None:
+    """Items for one callback are gathered at the place of the first."""
+    gathered: dict[Callable[[list[Any]], Any], list[Any]] = {}
+    order: list[Callable[[], Any]] = []
+    for callback in callbacks:
+        if not isinstance(callback, _Item):
+            order.append(callback)
+        elif callback.callback in gathered:
+            gathered[callback.callback].append(callback.item)
+        else:
+            items = gathered[callback.callback] = [callback.item]
+            order.append(functools.partial(callback.callback, items))
+    for each in order:
+        _run_after_commit(each)
 
 
 def _run_after_commit(callback: Callable[[], Any]) -> None:

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 import structlog
 from redis.exceptions import RedisError
 
-from crm.db import on_commit
+from crm.db import on_commit_together
 from crm.extensions import redis_client
 
 log = structlog.get_logger(__name__)
@@ -102,8 +102,12 @@ class Audience:
 
 
 def publish_on_commit(event: Event, audience: Audience) -> None:
-    """Tell the browsers once the current transaction is committed."""
-    on_commit(lambda: publish_all([(event, audience)]))
+    """Tell the browsers once the current transaction is committed; the same news once."""
+    on_commit_together(_publish_once, (event, audience))
+
+
+def _publish_once(events: list[tuple[Event, Audience]]) -> None:
+    publish_all(dict.fromkeys(events))
 
 
 def publish_all(events: Iterable[tuple[Event, Audience]]) -> None:

@@ -1,5 +1,6 @@
 """The pure choice: who gets a chat, and who is passed by for which reason."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -7,7 +8,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from crm.services.routing.strategies import AgentFacts, LeftOut, Snapshot, choose_agent, obstacle
+from crm.services.routing.roster import Roster
+from crm.services.routing.strategies import (
+    STRATEGIES,
+    AgentFacts,
+    LeftOut,
+    Snapshot,
+    choose_agent,
+    obstacle,
+)
 
 NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 
@@ -239,3 +248,40 @@ def test_round_robin_differs_by_at_most_one_while_others_come_and_go(comings):
             if user_id < 3:
                 counts[user_id] += 1
             assert max(counts) - min(counts) <= 1
+
+
+@settings(suppress_health_check=[HealthCheck.too_slow])
+@given(
+    strategy=st.sampled_from([*STRATEGIES, "manual", "new_in_a_later_release"]),
+    agents=st.lists(any_agent, max_size=15, unique_by=lambda facts: facts.user_id),
+    changes=st.lists(st.tuples(st.integers(0, 14), st.integers(0, 6)), max_size=8),
+    needed=st.frozensets(st.sampled_from(["a", "b"])),
+    waited=st.booleans(),
+    known=st.none() | st.integers(1, 30),
+    wanted=st.none() | st.integers(1, 30),
+    lapsed=st.frozensets(st.integers(1, 30), max_size=3),
+)
+def test_a_roster_chooses_what_the_rule_chooses_and_leaves_the_same_receipt(
+    strategy, agents, changes, needed, waited, known, wanted, lapsed
+):
+    """Kept in order while loads move, it never differs from a look at everybody."""
+    agents = sorted(agents, key=lambda facts: facts.user_id)
+    roster = Roster(strategy, agents)
+    for place, load in changes:
+        if place < len(agents):
+            agents[place] = replace(agents[place], load=load, campaign_load=load)
+            roster.update(agents[place])
+
+    def asked(team):
+        return Snapshot(
+            strategy,
+            team,
+            required_skills=needed,
+            waited_half=waited,
+            previous_agent_id=known,
+            wanted_agent_id=wanted,
+            lapsed_ids=lapsed,
+        )
+
+    expected = choose_agent(asked(tuple(agents))).receipt()
+    assert roster.choose(asked).receipt() == expected

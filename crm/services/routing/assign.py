@@ -10,8 +10,9 @@ Chats are taken with SKIP LOCKED, so that whoever holds the agents never waits f
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -38,12 +39,13 @@ from crm.services.routing.floor import (
     why_closed,
 )
 from crm.services.routing.line import in_order_of_the_line
-from crm.services.routing.strategies import RECEIPT_NAMES, Choice, Snapshot, choose_agent
+from crm.services.routing.strategies import RECEIPT_NAMES, Choice, Snapshot
 from crm.services.routing.texts import lock_client, say_place
 
 # Assignments in one transaction: enough to share the price of the snapshot, few enough that a
 # status switch, which waits for the agents' rows, does not feel it.
 BATCH = 50
+AGENTS_TO_A_CHAT = 4
 # What a ring may find: a chat that comes in, that the customer brings back, or that waits.
 ROUTABLE = (ChatStatus.NEW, ChatStatus.PENDING, ChatStatus.QUEUED)
 
@@ -113,8 +115,11 @@ def explain_chat(chat: Chat, *, everybody: bool = False) -> dict[str, Any]:
     `everybody`: all names instead of ten of each kind.
     """
     floor = read_floor({chat.campaign_id}, lock=False)
-    choice = _choose(floor, chat, _read_waits([chat]), _read_previous_agents(floor, [chat]))
-    return choice.receipt(names=None if everybody else RECEIPT_NAMES)
+    names = max(RECEIPT_NAMES, floor.size) if everybody else RECEIPT_NAMES
+    choice = _choose(
+        floor, chat, _read_waits([chat]), _read_previous_agents(floor, [chat]), names=names
+    )
+    return choice.receipt(names=names)
 
 
 def _drain(
@@ -124,6 +129,9 @@ def _drain(
     if not _anybody_waits(campaign_ids):
         return drained
     floor = read_floor(campaigns_sharing_agents(campaign_ids), lock=True)
+    if limit == BATCH:
+        # A larger team's snapshot costs more: more chats share it.
+        limit = max(limit, floor.size // AGENTS_TO_A_CHAT)
     tried: set[int] = set()
     turns: dict[tuple[int, int], datetime] = {}
     while len(drained.assigned) < limit and (serving := floor.serving()):
@@ -181,6 +189,8 @@ def _choose(
     waits: Mapping[int, int],
     previous: Mapping[int, int],
     wishes: Mapping[int, int] | None = None,
+    *,
+    names: int = RECEIPT_NAMES,
 ) -> Choice:
     line = floor.lines[chat.campaign_id]
     campaign = line.campaign
@@ -190,19 +200,20 @@ def _choose(
         waited = hours.business_seconds(
             campaign.business_hours, campaign.timezone, chat.queued_at, floor.now
         )
-    snapshot = Snapshot(
-        strategy=campaign.routing_strategy.value,
-        agents=floor.agents_of(chat.campaign_id),
+    snapshot = functools.partial(
+        Snapshot,
+        campaign.routing_strategy.value,
         required_skills=skills,
         waited_half=waited * 2 >= waits.get(chat.id, 0),
         previous_agent_id=previous.get(chat.client_id),
         wanted_agent_id=(wishes or {}).get(chat.id),
         lapsed_ids=_lapsed(chat, floor) if chat.lapses else frozenset(),
+        names=names,
     )
-    choice = choose_agent(snapshot)
+    choice = floor.rosters[chat.campaign_id].choose(snapshot)
     if line.closed is None or (line.closed == "manual" and choice.reason == "rule_agent"):
         return choice
-    return Choice(snapshot.strategy, line.closed, left_out=choice.left_out)
+    return replace(choice, reason=line.closed, agent=None, candidates=(), candidate_count=0)
 
 
 def _lapsed(chat: Chat, floor: Floor) -> frozenset[int]:

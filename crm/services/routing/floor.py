@@ -27,7 +27,8 @@ from crm.models import (
 )
 from crm.services import hours
 from crm.services.agents import holds
-from crm.services.routing.strategies import AgentFacts, obstacle
+from crm.services.routing.roster import Roster
+from crm.services.routing.strategies import AgentFacts
 from crm.services.settings import read_setting
 
 MAY_ANSWER = "chats.reply"
@@ -52,37 +53,44 @@ class Floor:
         self,
         now: datetime,
         lines: dict[int, Line],
-        agents: dict[int, dict[int, AgentFacts]],
+        agents: dict[int, list[AgentFacts]],
         *,
         lapse_minutes: int,
     ) -> None:
         self.now = now
         self.lapse_minutes = lapse_minutes
         self.lines = lines
-        self._agents = agents
+        self.rosters = {
+            campaign_id: Roster(line.campaign.routing_strategy.value, agents.get(campaign_id, ()))
+            for campaign_id, line in lines.items()
+        }
+        self.size = sum(len(team) for team in agents.values())
+        self._homes: dict[int, list[int]] = {}
+        for campaign_id, team in agents.items():
+            for agent in team:
+                self._homes.setdefault(agent.user_id, []).append(campaign_id)
 
     def agents_of(self, campaign_id: int) -> tuple[AgentFacts, ...]:
-        return tuple(self._agents.get(campaign_id, {}).values())
+        return self.rosters[campaign_id].agents if campaign_id in self.rosters else ()
 
     def serving(self) -> list[int]:
         """The campaigns in which automatic assignment has somebody to give a chat to."""
         return [
             campaign_id
             for campaign_id, line in self.lines.items()
-            if line.closed is None
-            and any(obstacle(agent) is None for agent in self.agents_of(campaign_id))
+            if line.closed is None and self.rosters[campaign_id].has_candidates
         ]
 
     def take_place(self, campaign_id: int, user_id: int, *, at: datetime) -> None:
         """One more chat for this agent: in all their campaigns, and as a turn in this one."""
-        for here, agents in self._agents.items():
-            if user_id not in agents:
+        for here in self._homes.get(user_id, ()):
+            facts = self.rosters[here].get(user_id)
+            if facts is None:
                 continue
-            facts = agents[user_id]
             changes: dict[str, Any] = {"load": facts.load + 1}
             if here == campaign_id:
                 changes |= {"campaign_load": facts.campaign_load + 1, "last_assigned_at": at}
-            agents[user_id] = replace(facts, **changes)
+            self.rosters[here].update(replace(facts, **changes))
 
 
 def campaigns_sharing_agents(campaign_ids: Iterable[int]) -> set[int]:
@@ -130,10 +138,9 @@ def read_floor(campaign_ids: Collection[int], *, lock: bool) -> Floor:
         if locked is None or row.agent_status != AgentStatus.AVAILABLE or row.id in locked
     ]
     loads = _read_loads({row.id for row in members})
-    agents: dict[int, dict[int, AgentFacts]] = {}
+    agents: dict[int, list[AgentFacts]] = {}
     for row in members:
-        places = loads.get(row.id, {})
-        agents.setdefault(row.campaign_id, {})[row.id] = _facts(row, places)
+        agents.setdefault(row.campaign_id, []).append(_facts(row, loads.get(row.id, {})))
     # The moment comes last: what we counted happened before it, so the log tells one story.
     now = database_now()
     minutes = read_setting("routing.lapse_minutes")

@@ -65,7 +65,8 @@ class Snapshot:
 
     `waited_half`: the chat has waited half of its queue's longest wait, so a partial match of
     skills is better than none. `wanted_agent_id`: a rule names this person, who gets it if they are
-    a candidate. `lapsed_ids`: it was just taken back from these, unanswered.
+    a candidate. `lapsed_ids`: it was just taken back from these, unanswered. `names`: how many
+    candidates are put in order for the receipt.
     """
 
     strategy: str
@@ -75,6 +76,7 @@ class Snapshot:
     previous_agent_id: int | None = None
     wanted_agent_id: int | None = None
     lapsed_ids: frozenset[int] = frozenset()
+    names: int = RECEIPT_NAMES
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,16 +95,17 @@ class Choice:
     candidates: tuple[AgentFacts, ...] = ()
     candidate_count: int = 0
     left_out: tuple[LeftOut, ...] = ()
+    # How many for each reason, where `left_out` does not name all of them.
+    left_out_counts: dict[str, int] | None = None
 
-    def _nearest(self, names: int | None) -> list[LeftOut]:
+    def _nearest(self, names: int) -> list[LeftOut]:
         """Those left out, whoever was nearest to having it first."""
-        count = len(self.left_out) if names is None else names
-        return heapq.nsmallest(count, self.left_out, key=lambda out: RANK.get(out.reason, 99))
+        return heapq.nsmallest(names, self.left_out, key=lambda out: RANK.get(out.reason, 99))
 
-    def receipt(self, *, names: int | None = RECEIPT_NAMES) -> dict[str, Any]:
+    def receipt(self, *, names: int = RECEIPT_NAMES) -> dict[str, Any]:
         """The decision as plain JSON for `chat_events.data`; codes only, words are the screen's.
 
-        `names`: how many of each kind; None for all who were ranked and all who were left out.
+        `names`: how many of each kind; the rest are counted.
         """
         return {
             "strategy": self.strategy,
@@ -113,7 +116,9 @@ class Choice:
             "left_out": [
                 {**_agent_line(out.agent), "why": out.reason} for out in self._nearest(names)
             ],
-            "left_out_counts": dict(Counter(out.reason for out in self.left_out)),
+            "left_out_counts": self.left_out_counts
+            if self.left_out_counts is not None
+            else dict(Counter(out.reason for out in self.left_out)),
         }
 
 
@@ -203,7 +208,7 @@ def _wanted(snapshot: Snapshot, candidates: list[AgentFacts], left_out: list[Lef
 def _round_robin(
     snapshot: Snapshot, candidates: list[AgentFacts], left_out: list[LeftOut]
 ) -> Choice:
-    return _best(snapshot, "turn", candidates, left_out, lambda agent: agent.turn)
+    return _best(snapshot, "turn", candidates, left_out, _by_turn)
 
 
 def _least_busy(
@@ -213,13 +218,7 @@ def _least_busy(
 
 
 def _priority(snapshot: Snapshot, candidates: list[AgentFacts], left_out: list[LeftOut]) -> Choice:
-    return _best(
-        snapshot,
-        "priority",
-        candidates,
-        left_out,
-        lambda agent: (-agent.priority, *_by_load(agent)),
-    )
+    return _best(snapshot, "priority", candidates, left_out, _by_priority)
 
 
 def _last_agent(
@@ -259,8 +258,16 @@ def _skills(snapshot: Snapshot, candidates: list[AgentFacts], left_out: list[Lef
     )
 
 
+def _by_turn(agent: AgentFacts) -> tuple[Any, ...]:
+    return agent.turn
+
+
 def _by_load(agent: AgentFacts) -> tuple[Any, ...]:
     return (agent.relative_load, *agent.turn)
+
+
+def _by_priority(agent: AgentFacts) -> tuple[Any, ...]:
+    return (-agent.priority, *_by_load(agent))
 
 
 def _best(
@@ -272,7 +279,7 @@ def _best(
 ) -> Choice:
     """The first by `order`. Only the receipt's names are sorted, so that a choice stays linear."""
     pool = list(candidates)
-    ranked = heapq.nsmallest(RECEIPT_NAMES, pool, key=order)
+    ranked = heapq.nsmallest(snapshot.names, pool, key=order)
     return Choice(snapshot.strategy, reason, ranked[0], tuple(ranked), len(pool), tuple(left_out))
 
 
@@ -282,6 +289,16 @@ STRATEGIES: dict[str, Callable[[Snapshot, list[AgentFacts], list[LeftOut]], Choi
     "skills": _skills,
     "priority": _priority,
     "last_agent": _last_agent,
+}
+
+
+# The reason and the order of each strategy where the chat itself asks for nothing special.
+ORDERS: dict[str, tuple[str, Callable[[AgentFacts], tuple[Any, ...]]]] = {
+    "round_robin": ("turn", _by_turn),
+    "last_agent": ("turn", _by_turn),
+    "least_busy": ("least_busy", _by_load),
+    "skills": ("least_busy", _by_load),
+    "priority": ("priority", _by_priority),
 }
 
 
