@@ -41,8 +41,9 @@ bench: ## Measure throughput and latency against a floor of the same run
 	@sh scripts/set_up.sh dev
 	@exec $(VENV_PYTHON) -m benchmarks $(ARGS)
 
-faults: ## Kill, cut and restart real processes, three times over
+faults: ## Kill, cut and restart real processes, three times over; ten thousand races
 	@sh scripts/set_up.sh dev
+	@CHARLA_RACES=10000 $(VENV_PYTHON) -m pytest -q tests/services/test_routing_races.py -k one_free_place
 	@for round in 1 2 3; do $(VENV_PYTHON) -m pytest -q tests/faults $(ARGS) || exit 1; done
 
 clean: ## Remove what was installed and built here; the data in var/ stays

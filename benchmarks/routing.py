@@ -44,7 +44,8 @@ FILL = """
     INSERT INTO users (email, password_hash, first_name, last_name, role_id, agent_status,
                        max_concurrent_chats)
     SELECT 'a' || n || '@bench', '', 'Agente', 'Número ' || n,
-           (SELECT id FROM roles WHERE name = 'agent'), 'available', %(places)s FROM generate_series(1, %(agents)s) n;
+           (SELECT id FROM roles WHERE name = 'agent'), 'available', %(places)s
+      FROM generate_series(1, %(agents)s) n;
     INSERT INTO campaign_agents (campaign_id, user_id, max_concurrent_chats)
     SELECT (SELECT max(id) FROM campaigns), id, %(places)s FROM users WHERE NOT is_system;
     INSERT INTO clients (first_name, last_name, country)
@@ -156,7 +157,7 @@ def measure(app: Flask, url: str, options: argparse.Namespace) -> int:
             assigned, seconds = serve_line()
             if profile:
                 profile.disable()
-                pstats.Stats(profile).sort_stats("tottime").print_stats(45)
+                pstats.Stats(profile).sort_stats("cumulative").print_stats(45)
             check(agents, chats, assigned)
             floor = run_floor(url, chats)
             if number:  # the first round warms caches and plans
