@@ -98,6 +98,22 @@ class RoutingMachine(RuleBasedStateMachine):
 
         run_together(work, len(acts))
 
+    @rule(seed=st.integers(0, 2**32 - 1))
+    def rush(self, seed: int) -> None:
+        """A line has built up, and several routers serve the same places at the same moment."""
+        dice = random.Random(seed)
+        with atomic():
+            for _ in range(4):
+                chat = self.open_new(dice)
+                queue_id = self.queues[chat.campaign_id][0]
+                chats.queue_chat(chat, queue_id=queue_id, actor=chats.SYSTEM, reason="routed")
+        campaigns = dice.choices(list(self.queues), k=4)
+        run_together(
+            # One chat each: a pass that takes the whole line leaves the others nothing to race for.
+            lambda number: self.in_one(lambda: routing.drain_campaign(campaigns[number], limit=1)),
+            4,
+        )
+
     @rule()
     def come_to_rest(self) -> None:
         """Every drain that was rung for has run: now nobody waits while somebody is free."""
@@ -124,16 +140,10 @@ class RoutingMachine(RuleBasedStateMachine):
     # What can happen
 
     def arrive(self, dice: random.Random) -> None:
-        campaign_id = dice.choice(list(self.queues))
         with atomic():
-            chat = make_chat(
-                campaign=db.session.get_one(Campaign, campaign_id),
-                number=db.session.get_one(WhatsappNumber, self.number_id),
-                client=make_client(),
-                priority=dice.choice(["normal", "normal", "high"]),
-            )
-            make_message(chat)
-        self.in_one(lambda: routing.route_chat(chat.id))
+            chat_id = self.open_new(dice).id
+        if dice.random() < 0.7:  # else the ring is lost
+            self.in_one(lambda: routing.route_chat(chat_id))
 
     def answer(self, dice: random.Random) -> None:
         self.on(
@@ -224,6 +234,16 @@ class RoutingMachine(RuleBasedStateMachine):
         self.in_one(lambda: routing.drain_campaign(campaign_id))
 
     # How it happens
+
+    def open_new(self, dice: random.Random) -> Chat:
+        chat = make_chat(
+            campaign=db.session.get_one(Campaign, dice.choice(list(self.queues))),
+            number=db.session.get_one(WhatsappNumber, self.number_id),
+            client=make_client(),
+            priority=dice.choice(["normal", "normal", "high"]),
+        )
+        make_message(chat)
+        return chat
 
     def on(self, dice: random.Random, statuses: tuple[str, ...], act: Any) -> None:
         found = self.find(dice, statuses)
@@ -323,7 +343,7 @@ def test_whatever_happens_at_once_routing_keeps_its_promises(database: Flask) ->
         RoutingMachine,
         settings=settings(
             max_examples=8,
-            stateful_step_count=8,
+            stateful_step_count=10,
             deadline=None,
             suppress_health_check=list(HealthCheck),
         ),
