@@ -23,8 +23,8 @@ from crm.models import (
 from crm.services import inbox
 from crm.services.clients import merge_clients
 from crm.services.messages.replay import replay
-from tests.factories import make_campaign, make_client, make_number
-from tests.providers.deliveries import PHONE_NUMBER_ID, SENDER, body, typed, words
+from tests.factories import make_campaign, make_client, make_message, make_number
+from tests.providers.deliveries import PHONE_NUMBER_ID, SENDER, body, status, typed, words
 from tests.services.way_in import NOW, call, every, message, one, only_chat, take_in
 
 
@@ -260,3 +260,46 @@ def snapshot() -> dict[str, list[Any]]:
         "messages": [(row.whatsapp_message_id, row.chat_id, row.meta) for row in every(Message)],
         "consents": [(row.value, row.occurred_at) for row in every(ClientConsent)],
     }
+
+
+# --- receipts ------------------------------------------------------------------------------------
+
+
+def ours(wamid: str) -> Message:
+    take_in(body(words("wamid.in", at=NOW)))
+    sent = make_message(
+        only_chat(), content="Listo", direction="outbound", status="sent", whatsapp_message_id=wamid
+    )
+    db.session.commit()
+    return sent  # type: ignore[no-any-return]
+
+
+def told(word: str, at: int, **fields: Any) -> bytes:
+    return body(statuses=[status("wamid.ours", word, timestamp=str(at), **fields)])
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+def test_price_playing_and_recipient_are_kept_with_the_message(backwards: bool) -> None:
+    sent = ours("wamid.ours")
+    price = {"category": "service", "billable": False, "type": "free_customer_service"}
+    steps = [
+        told("sent", NOW + 1, pricing={**price, "category": "utility"}),
+        told("delivered", NOW + 2, pricing=price, recipient_user_id="CO.55"),
+        told("played", NOW + 3),
+    ]
+    take_in(*(steps[::-1] if backwards else steps))
+    db.session.refresh(sent)
+    assert sent.status == "read"
+    receipt = (sent.meta or {})["receipt"]
+    assert receipt["pricing"] == {**price, "of": "delivered"}
+    assert datetime.fromisoformat(receipt["played_at"]).timestamp() == NOW + 3
+    assert one(ClientIdentity, kind="user_id").client_id == sent.client_id
+
+
+def test_a_refusal_for_want_of_consent_is_an_opt_out() -> None:
+    sent = ours("wamid.ours")
+    take_in(told("failed", NOW + 1, errors=[{"code": 131050, "title": "opted out"}]))
+    db.session.refresh(sent)
+    assert sent.status == "failed"
+    assert (sent.meta or {})["receipt"]["errors"][0]["code"] == "131050"
+    assert [(row.value, row.source) for row in every(ClientConsent)] == [("stop", "refusal")]

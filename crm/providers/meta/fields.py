@@ -230,7 +230,8 @@ def _call(part: Json, reader: Reader) -> Event:
         event=event[:40],
         outbound=outbound,
         person=reader.named(called if ours else caller, text(part.get("from_user_id"))),
-        occurred_at=read_time(part.get("timestamp"))[1],
+        # The end tells when it began: a call stands where it began, whichever step comes first.
+        occurred_at=read_time(part.get("start_time") or part.get("timestamp"))[1],
         outcome=(text(part.get("status")) or "").lower()[:40] or None,
         duration=_whole(part.get("duration")),
         raw={key: item for key, item in part.items() if key != "session"},

@@ -14,6 +14,7 @@ from crm.db import db
 from crm.models import Direction
 from crm.providers.base import CallEvent, InboundMessage
 from crm.services.messages.announcing import announce_ticks, lock_chats
+from crm.services.messages.echoes import settle_spoken_on_phone
 from crm.services.messages.keeping import announce, find_entry, is_stored, keep
 from crm.services.messages.ledger import Post
 from crm.services.messages.ringing import ring_for_route
@@ -61,6 +62,8 @@ def record_call(event: CallEvent, number: Number, post: Post) -> None:
     call = fold({"direction": direction.value}, event)
     kept = keep(entry, direction=direction, metadata={"call": call, "raw": event.raw})
     if kept is not None:
+        if number.uses_phone and entry.calls:
+            settle_spoken_on_phone({kept.thread.id})
         announce(kept)
         ring_for_route(entry)
 

@@ -88,7 +88,8 @@ def find_entry(
 ) -> Entry | None:
     """The event with its client, locked, and the chat it belongs to; None where no campaign is."""
     message = event if isinstance(event, InboundMessage) else _as_inbound(event)
-    entry = Entry(message, number, claim_clients([person], {})[0], post)
+    is_ours = isinstance(event, EchoedMessage) and event.target_id is None
+    entry = Entry(message, number, claim_clients([person], {})[0], post, is_ours=is_ours)
     place([entry], {})
     if entry.thread is None:
         post.note("no_campaign", event, "no campaign takes its new chats")

@@ -20,11 +20,19 @@ from sqlalchemy import select, text
 
 from crm.db import database_now, db
 from crm.doorbell import ring_on_commit
-from crm.models import Message, MessageStatus, QueuedMessage, QueueStatus, ReceiptStatus
+from crm.models import (
+    ConsentValue,
+    Message,
+    MessageStatus,
+    QueuedMessage,
+    QueueStatus,
+    ReceiptStatus,
+)
 from crm.providers.base import Receipt
 from crm.providers.reasons import reason_for
 from crm.services.messages.announcing import announce_ticks, lock_chats
-from crm.services.messages.ticks import WORDS, Report, Tick, fold
+from crm.services.messages.preferences import record_consent
+from crm.services.messages.ticks import WORDS, Facts, Report, Tick, fold
 
 _OPAQUE = re.compile(
     r"([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})\.(\d{1,9})", re.ASCII
@@ -39,7 +47,23 @@ class _Told:
     report: Report
     client_key: UUID | None
     attempt: int | None
+    # (kind, value) of identities.
+    recipient: tuple[tuple[str, str], ...] = ()
 
+
+# Meta's code for "this person wants no advertising".
+OPTED_OUT = "131050"
+
+LEARN = text("""
+    INSERT INTO client_identities (client_id, kind, value)
+    SELECT m.client_id, r.kind, r.value
+    FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(id bigint, kind text, value text)
+    JOIN messages m ON m.id = r.id
+    WHERE NOT EXISTS (
+        SELECT FROM client_identities i WHERE i.kind = r.kind AND i.value = r.value)
+    ORDER BY r.kind, r.value
+    ON CONFLICT (kind, value) DO NOTHING
+""")
 
 MATCH = text("""
     SELECT id, chat_id, client_key, whatsapp_message_id FROM messages
@@ -55,11 +79,13 @@ WRITE_TICKS = text("""
         read_at = r.read_at, failed_at = r.failed_at,
         error_code = r.error_code, error_message = r.error_message,
         whatsapp_message_id = COALESCE(m.whatsapp_message_id, r.wamid),
+        metadata = CASE WHEN r.facts IS NULL THEN m.metadata
+            ELSE COALESCE(m.metadata, '{}') || jsonb_build_object('receipt', r.facts) END,
         updated_at = now()
     FROM jsonb_to_recordset(CAST(:rows AS jsonb))
          AS r(id bigint, status text, sent_at timestamptz, delivered_at timestamptz,
               read_at timestamptz, failed_at timestamptz, error_code text, error_message text,
-              wamid text)
+              wamid text, facts jsonb)
     WHERE m.id = r.id
 """)
 
@@ -137,15 +163,42 @@ def _read(receipts: Iterable[Receipt]) -> list[_Told]:
         if at is None:
             at = now = now or database_now()
         key, attempt = read_opaque_id(receipt.opaque_id)
-        told.append(_Told(receipt.whatsapp_message_id, _report(status, at, receipt), key, attempt))
+        report = _report(status, at, receipt)
+        recipient = _recipient(receipt)
+        told.append(_Told(receipt.whatsapp_message_id, report, key, attempt, recipient))
     return told
 
 
+def _recipient(receipt: Receipt) -> tuple[tuple[str, str], ...]:
+    """To whom it went; a group is no identity of the one client."""
+    if receipt.raw.get("recipient_type") == "group":
+        return ()
+    pairs = (("user_id", receipt.recipient_user_id), ("wa_id", receipt.recipient_wa_id))
+    return tuple((kind, value[:255]) for kind, value in pairs if value)
+
+
 def _report(status: ReceiptStatus, at: datetime, receipt: Receipt) -> Report:
+    facts = _facts(status, at, receipt)
     if status is not ReceiptStatus.FAILED:
-        return Report(status, at)
+        return Report(status, at, facts=facts)
     code = receipt.errors[0].code[:50] if receipt.errors else None
-    return Report(status, at, error_code=code, error_message=reason_for(code))
+    return Report(status, at, error_code=code, error_message=reason_for(code), facts=facts)
+
+
+def _facts(status: ReceiptStatus, at: datetime, receipt: Receipt) -> Facts | None:
+    """What is kept beside the tick; nothing for the plainest receipts."""
+    facts: Facts = {}
+    if receipt.pricing:
+        priced = {key: receipt.pricing.get(key) for key in ("category", "type", "billable")}
+        facts["pricing"] = {**priced, "of": status.value}
+    if receipt.status == "played":
+        facts["played_at"] = at.isoformat()
+    if receipt.errors:
+        facts["errors"] = [
+            {"code": error.code, "title": error.title, "details": error.details or error.message}
+            for error in receipt.errors
+        ]
+    return facts or None
 
 
 def read_opaque_id(opaque_id: str | None) -> tuple[UUID | None, int | None]:
@@ -163,6 +216,7 @@ def _read_early(rows: Iterable[Any]) -> list[_Told]:
             row.occurred_at,
             error_code=data.get("error_code"),
             error_message=data.get("error_message"),
+            facts=data.get("facts"),
         )
         told.append(_Told(row.whatsapp_message_id, report, row.client_key, data.get("attempt")))
     return told
@@ -185,8 +239,32 @@ def _apply(told: list[_Told]) -> int:
         return 0
     lock_chats(found.chat_ids.values())
     changed = _write(per_message, taken=set(found.by_wamid))
+    _learn(per_message)
     announce_ticks({message_id: found.chat_ids[message_id] for message_id in changed})
     return len(changed)
+
+
+def _learn(per_message: dict[int, list[_Told]]) -> None:
+    """Who got a message is its client, under whatever id the provider names them."""
+    rows = [
+        {"id": message_id, "kind": kind, "value": value}
+        for message_id, told in per_message.items()
+        for one in told
+        if one.report.status is ReceiptStatus.DELIVERED
+        for kind, value in one.recipient
+    ]
+    if rows:
+        db.session.execute(LEARN, {"rows": json.dumps(rows)})
+    for message_id, told in per_message.items():
+        for one in told:
+            if one.report.error_code == OPTED_OUT:
+                client_id = db.session.scalar(
+                    select(Message.client_id).where(Message.id == message_id)
+                )
+                if client_id is not None:
+                    record_consent(
+                        client_id, value=ConsentValue.STOP, at=one.report.at, source="refusal"
+                    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +300,7 @@ def _keep(told: list[_Told]) -> None:
                 "attempt": one.attempt,
                 "error_code": one.report.error_code,
                 "error_message": one.report.error_message,
+                "facts": one.report.facts,
             },
         }
         for one in told
@@ -263,6 +342,7 @@ def _ticks(message_ids: Iterable[int]) -> Any:
             Message.error_code,
             Message.error_message,
             Message.whatsapp_message_id,
+            Message.meta["receipt"].label("facts"),
             QueuedMessage.status.label("queue_status"),
             QueuedMessage.attempts,
         )
@@ -284,6 +364,8 @@ def tick_of(record: Any) -> Tick:
         error_code=record.error_code,
         error_message=record.error_message,
         is_refused_by_us=record.queue_status == QueueStatus.FAILED,
+        # Another way that records outcomes reads the tick alone: it keeps no facts, and loses none.
+        facts=getattr(record, "facts", None),
     )
 
 
@@ -307,6 +389,7 @@ def tick_row(message_id: int, tick: Tick, wamid: str | None) -> dict[str, Any]:
         "error_code": tick.error_code,
         "error_message": tick.error_message,
         "wamid": wamid,
+        "facts": tick.facts,
     }
 
 

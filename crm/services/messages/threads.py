@@ -90,6 +90,9 @@ class Entry:
     thread: Thread | None = None
     # Counts as unread, calls somebody, and makes the customer wait for an answer.
     calls: bool = False
+    # A word of ours from the phone: where no chat is open, it waits for the one that will be, as
+    # the customer's word that it answers may come after it.
+    is_ours: bool = False
 
     @property
     def key(self) -> Key:
@@ -225,7 +228,7 @@ def _choose(group: list[Entry], last: Thread | None) -> Row | None:
     for entry in group:
         if _speaks(entry) and not _is_late_courtesy(entry.message, last):
             opens = True
-        if opens or last is None:
+        if opens or last is None or (entry.is_ours and last.close_reason != KEPT):
             needs = True
         else:
             entry.thread = last

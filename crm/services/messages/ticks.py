@@ -9,9 +9,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 from crm.models import MessageStatus, ReceiptStatus
 
+Facts = dict[str, Any]
+# Statuses by how far they are; each may tell the price anew.
+PRICED = ("", "failed", "sent", "delivered", "read")
 # The provider's word -> ours. Voice notes that were played were read before; other words (deleted,
 # warning, ringing, ...) say nothing about the tick.
 WORDS = {
@@ -39,6 +43,8 @@ class Tick:
     error_code: str | None = None
     error_message: str | None = None
     is_refused_by_us: bool = False
+    # Beside the tick: pricing {category, type, billable, of}, played_at, recipient, errors.
+    facts: Facts | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +55,33 @@ class Report:
     at: datetime
     error_code: str | None = None
     error_message: str | None = None
+    facts: Facts | None = None
 
 
 def fold(tick: Tick, report: Report) -> Tick:
     """The tick after one more report; the same tick where the report says nothing new."""
+    folded = _fold_status(tick, report)
+    if not report.facts:
+        return folded
+    return replace(folded, facts=merge_facts(tick.facts or {}, report.facts))
+
+
+def merge_facts(known: Facts, told: Facts) -> Facts:
+    """Both together, the same in any order: the price of the furthest status, the first playing."""
+    merged = {**told, **known}
+    prices = [facts["pricing"] for facts in (known, told) if facts.get("pricing")]
+    if prices:
+        merged["pricing"] = max(prices, key=lambda price: PRICED.index(price.get("of", "")))
+    played = [facts["played_at"] for facts in (known, told) if facts.get("played_at")]
+    if played:
+        merged["played_at"] = min(played)
+    errors = {error["code"]: error for facts in (told, known) for error in facts.get("errors", [])}
+    if errors:
+        merged["errors"] = [errors[code] for code in sorted(errors)]
+    return merged
+
+
+def _fold_status(tick: Tick, report: Report) -> Tick:
     if report.status is ReceiptStatus.FAILED:
         return _fold_failure(tick, report)
     status = MessageStatus(report.status.value)
