@@ -4,7 +4,10 @@
   // large text) is reported with its words.
   contrast: () => {
   // A colour on its way from one theme to the other is neither.
-  document.getAnimations().forEach((animation) => animation.finish());
+  document.getAnimations().forEach((animation) => {
+    // What turns for ever (a spinner) has no end to go to.
+    if (Number.isFinite(animation.effect.getComputedTiming().endTime)) animation.finish();
+  });
   const canvas = document.createElement('canvas').getContext('2d', { willReadFrequently: true });
   canvas.canvas.width = canvas.canvas.height = 1;
   const rgba = (colour, under) => {

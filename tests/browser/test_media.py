@@ -14,6 +14,7 @@ from playwright.sync_api import Error as PlaywrightError
 from playwright.sync_api import Page, expect
 
 from tests import media
+from tests.browser.measures import faults_of
 from tests.browser.test_main_loop import (
     JHON,
     LAURA,
@@ -76,6 +77,10 @@ def test_what_customers_send_comes_live_opens_and_plays(
     assert first.locator("img").bounding_box()["width"] == pytest.approx(320, abs=1)
     expect(laura.locator("#log .paper")).to_contain_text("pedido.pdf")
 
+    for scheme in ("light", "dark"):
+        laura.emulate_media(color_scheme=scheme)
+        assert faults_of(laura) == {}, scheme
+
     first.click()
     box = laura.locator("#lightbox")
     expect(box).to_be_visible()
@@ -121,6 +126,9 @@ def test_files_leave_by_dialog_drop_and_paste(
     sheet.locator("textarea").fill("Mire la factura")
     sheet.locator(".pick").nth(1).click()
     expect(sheet.locator(".name")).to_have_text("contrato.pdf")
+    for scheme in ("light", "dark"):
+        laura.emulate_media(color_scheme=scheme)
+        assert faults_of(laura) == {}, scheme
     sheet.locator("[data-send]").click()
     expect(sheet).to_be_hidden()
     expect(laura.locator("#log .bubble.out .ticks.delivered")).to_have_count(2)

@@ -48,7 +48,7 @@ function show(shot) {
     stage.replaceChildren(film);
   } else {
     const image = new Image();
-    image.alt = $("img", shot)?.alt ?? "";
+    image.alt = shot.getAttribute("aria-label");
     // The small one stands in until the large one has come.
     image.src = $("img", shot)?.src ?? shown;
     const large = new Image();

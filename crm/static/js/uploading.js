@@ -1,5 +1,5 @@
 // Sending bytes to the server: an upload that tells how far it is, and the message made of it.
-import { $, HttpError, newKey, parse } from "./page.js";
+import { $, HttpError, newKey, parse, tell } from "./page.js";
 import { keepPinned, placeBubble, toBottom } from "./thread.js";
 
 const token = () => JSON.parse(document.body.getAttribute("hx-headers:inherited") || "{}")["X-CSRFToken"] || "";
@@ -33,10 +33,11 @@ export function upload(url, blob, { name = "", voice = false, onProgress = () =>
 
 /** Make an uploaded file a message. The same key cannot become two. */
 export async function sendFile(url, fileId, { caption = "", key = newKey() } = {}) {
+  const quoted = $("#composer")?.elements.reply_to?.value ?? "";
   const response = await fetch(`${url}/${fileId}/send`, {
     method: "POST",
     headers: { "X-CSRFToken": token(), "HX-Request": "true", "HX-Request-Type": "partial" },
-    body: new URLSearchParams({ caption, client_key: key }),
+    body: new URLSearchParams({ caption, client_key: key, reply_to: quoted }),
   });
   const html = await response.text();
   if (!response.ok) throw new HttpError(response.status, said(html));
@@ -44,6 +45,8 @@ export async function sendFile(url, fileId, { caption = "", key = newKey() } = {
   if (document.getElementById("thread")?.dataset.chatOpen !== url.match(/\d+/)[0]) return;
   keepPinned(() => placeBubble($("article.bubble", parse(html))));
   toBottom();
+  // The quote went with it; what stands in the box stays.
+  tell("crm:sent");
 }
 
 export const discard = (url, fileId) => fetch(`${url}/${fileId}/discard`, { method: "POST", headers: { "X-CSRFToken": token() } }).catch(() => {});
