@@ -124,6 +124,18 @@ function speed() {
   $$(".voice").forEach(draw);
 }
 
+const films = new Map(); // article id -> the film that plays in it
+
+/** Ticks have replaced the bubble: the film goes on in the new one. */
+function carryOn(article) {
+  const place = films.get(article.id);
+  const link = $("a[data-shot=video]", article);
+  if (!place || !link || place.isConnected) return;
+  const { paused } = $("video", place);
+  link.replaceWith(place);
+  if (!paused) $("video", place).play().catch(() => {});
+}
+
 function film(link) {
   const picture = $("img", link);
   const video = document.createElement("video");
@@ -144,6 +156,7 @@ function film(link) {
     place.replaceWith(link);
     location.assign(`${link.getAttribute("href")}?download`);
   });
+  films.set(link.closest("article").id, place);
   link.replaceWith(place);
   video.focus();
   video.play().catch(() => {});
@@ -161,9 +174,18 @@ document.addEventListener("click", (event) => {
 });
 
 // Another chat is opened, or the page goes: nobody wants to look for what is talking.
-document.addEventListener("crm:leaving", () => sound.pause());
+document.addEventListener("crm:leaving", () => {
+  sound.pause();
+  films.clear();
+});
 new MutationObserver((changes) => {
-  for (const { addedNodes } of changes) for (const node of addedNodes) if (node.nodeType === 1) $$(".voice", node).forEach(draw);
+  for (const { addedNodes } of changes) {
+    for (const node of addedNodes) {
+      if (node.nodeType !== 1) continue;
+      $$(".voice", node).forEach(draw);
+      if (node.matches("article")) carryOn(node);
+    }
+  }
 }).observe(document.body, { childList: true, subtree: true });
 
 sound.defaultPlaybackRate = sound.playbackRate = SPEEDS.includes(Number(store.get("speed"))) ? Number(store.get("speed")) : 1;
