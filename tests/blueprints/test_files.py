@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,11 +10,14 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from crm.db import atomic
+from crm.extensions import file_store
+from crm.lib.file_store import S3Store
 from crm.models import File
 from crm.services import files
 from tests import factories, media
 from tests.cast import Cast, make_cast
 from tests.people import enter
+from tests.s3 import CREDENTIALS, s3_server
 
 
 def put(source: Path, *, name: str, cast: Cast, **fields: object) -> File:
@@ -145,3 +149,34 @@ def test_a_logo_is_for_everybody_who_knows_its_name(app, cast, tmp_path):
     assert stranger.get(f"{file.url}?size=small").content_type == "image/webp"
     assert stranger.get("/files/public/x.png").status_code == 404
     assert stranger.get(f"/files/{file.id}").status_code in {302, 401}
+
+
+@pytest.fixture
+def bucket(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Store]:
+    """A bucket in the place of the folder."""
+    for name, value in CREDENTIALS.items():
+        monkeypatch.setenv(name, value)
+    before = file_store._open
+    assert before is not None
+    with s3_server() as address:
+        store = S3Store("charla-files", prefix="one", endpoint=address)
+        store._client.create_bucket(Bucket="charla-files")
+        file_store.bind(lambda: store)
+        yield store
+    file_store.bind(before)
+
+
+def test_files_in_a_bucket_are_served_the_same(laura, cast, tmp_path, bucket):
+    photo = put(media.picture(tmp_path / "a.jpg"), name="a.jpg", cast=cast)
+    assert photo.storage_type == "s3"
+    assert len(list(bucket.keys())) == 2
+    whole = laura.get(photo.url)
+    assert (whole.status_code, len(whole.data)) == (200, photo.size_bytes)
+    part = laura.get(photo.url, headers={"Range": "bytes=2-5"})
+    assert (part.status_code, part.data) == (206, whole.data[2:6])
+    assert laura.get(f"{photo.url}/thumbnail").data[8:12] == b"WEBP"
+    sound = media.sound(tmp_path / "a.ogg", form="ogg", codec="libopus")
+    file = put(sound, name="a.ogg", cast=cast)
+    assert laura.get(f"{file.url}/playable").data[4:8] == b"ftyp"
+    files.storing.remove_bytes(photo)
+    assert laura.get(photo.url).status_code == 404

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 from flask import Flask
-from moto.server import ThreadedMotoServer
 from PIL import Image
 
 from crm.db import atomic, db
@@ -29,6 +28,7 @@ from crm.services.files.checking import compare_store, remove_nobodys
 from crm.services.files.receiving import StoreFull
 from tests import factories, media
 from tests.cast import make_cast
+from tests.s3 import CREDENTIALS, s3_server
 
 
 @pytest.fixture
@@ -276,17 +276,13 @@ def test_a_key_is_never_a_way_out(tmp_path, key):
 
 @pytest.fixture(scope="module")
 def s3_endpoint() -> Iterator[str]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+    with s3_server() as address:
+        yield address
 
 
 def test_s3_over_http_keeps_and_gives_parts(s3_endpoint, tmp_path, monkeypatch):
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "testing")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    for name, value in CREDENTIALS.items():
+        monkeypatch.setenv(name, value)
     store = stores.open_store("s3://charla-files/one", folder=tmp_path, endpoint=s3_endpoint)
     assert isinstance(store, stores.S3Store)
     source = tmp_path / "a"
@@ -308,9 +304,8 @@ def test_s3_over_http_keeps_and_gives_parts(s3_endpoint, tmp_path, monkeypatch):
 
 
 def test_a_bucket_that_is_away_is_not_a_missing_file(tmp_path, monkeypatch):
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    for name, value in CREDENTIALS.items():
+        monkeypatch.setenv(name, value)
     store = stores.S3Store("charla-files", endpoint="http://127.0.0.1:9")
     with pytest.raises(stores.StoreError) as raised:
         store.read("2026/11/abc.bin")

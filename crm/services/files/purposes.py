@@ -26,7 +26,6 @@ MESSAGE = Purpose("message", "message", 100 * MEGABYTE)
 AVATAR = Purpose("avatar", "user", 8 * MEGABYTE, is_public=True)
 LOGO = Purpose("logo", "setting", 4 * MEGABYTE, is_public=True)
 TEMPLATE_SAMPLE = Purpose("template_sample", "template", 16 * MEGABYTE)
-PURPOSES = {each.name: each for each in (MESSAGE, AVATAR, LOGO, TEMPLATE_SAMPLE)}
 
 
 @dataclass(frozen=True)
