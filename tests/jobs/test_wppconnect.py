@@ -194,6 +194,21 @@ def test_a_preview_is_replaced_by_the_file_from_the_server(line: Line) -> None:
     assert file.size_bytes == 23012
 
 
+def test_what_is_typed_on_the_phone_is_ours_and_answers_the_chat(line: Line) -> None:
+    line.link()
+    line.say("Hola")
+    line.wait(lambda: len(line.messages()) == 1)
+    answer = line.answer("Desde el CRM")
+    line.deliver()
+    line.wait(lambda: line.status_of(answer) == "delivered")
+    line.order("write", wa_id=ANA, text="Desde el celular")
+    line.wait(lambda: len(line.messages()) == 3)
+    api, phone = line.messages()[1:]
+    assert (api.content, (api.meta or {}).get("origin")) == ("Desde el CRM", None)
+    assert (phone.content, (phone.meta or {}).get("origin")) == ("Desde el celular", "phone")
+    assert phone.direction == "outbound"
+
+
 def test_who_hides_the_number_is_the_same_person(line: Line) -> None:
     line.link()
     line.say("Con mi número")
