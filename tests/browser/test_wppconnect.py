@@ -25,15 +25,18 @@ PATIENCE = 60_000
 
 
 def add_number(page: Page, stack: RunningStack, session: str, phone: str) -> int:
-    """Fill in the form as an admin does; the new number's id."""
+    """Go the three steps as an admin does; the new number's id."""
     page.goto(f"{stack.url}/settings/numbers/new")
     page.locator("label.choice").filter(has_text="WPPConnect").click()
     page.fill("input[name=display_name]", "Línea del parque")
     page.fill("input[name=phone_number]", phone)
+    page.click(".step-buttons .primary")
     page.fill("input[name=wppconnect_server_url]", stack.simulator_url)
     page.fill("input[name=wppconnect_session_name]", session)
     page.fill("input[name=wppconnect_api_key]", "simulator-token")
-    page.click("button.save")
+    page.click(".step-buttons .primary")
+    expect(page.locator("#session")).to_be_visible()
+    page.click(".step-buttons .primary")
     page.wait_for_url(re.compile(r"/settings/numbers/\d+$"))
     return int(page.url.rpartition("/")[2])
 
@@ -61,7 +64,7 @@ def test_a_phone_is_linked_talks_is_cut_and_loses_nothing(
     admin.reload()
     admin.locator("label.switch").filter(has_text="Encendido").click()
     admin.click("button.save")
-    expect(admin.locator(".head p").first).to_contain_text("Sin comprobar")
+    expect(admin.locator(".overview .tile").first).to_contain_text("Sin comprobar")
 
     # The code appears by itself; the phone of the line is in the simulator's hand.
     part = admin.locator("#session")
