@@ -18,6 +18,7 @@ from crm.providers.wppconnect.client import WppConnectChannel
 from crm.providers.wppconnect.gateway import GatewayError, ServerState, WppConnectGateway
 from crm.services.messages.inbound import receive_singly
 from crm.services.messages.ledger import Post
+from crm.services.messages.receipts import apply_early_receipts
 from crm.services.wppconnect import gaps, people, reconciling, sessions
 from crm.services.wppconnect.gateways import gateway_for
 from crm.services.wppconnect.machine import Action, Limits, Step, step
@@ -42,6 +43,10 @@ def check(number_id: int) -> None:
     server, found, detail = look(target, gateway, config, limits)
     with atomic():
         sessions.record_step(target.number_id, found, server=server, detail=detail)
+    with atomic():
+        # This server acks in the same instant in which it answers a send, so that the two can miss
+        # each other; a line on which nothing else is sent has no other round to find them.
+        apply_early_receipts()
 
 
 def look(

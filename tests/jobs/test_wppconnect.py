@@ -167,6 +167,25 @@ def test_a_conversation_goes_both_ways(line: Line) -> None:
     line.wait(lambda: line.status_of(answer) == "read")
 
 
+def test_an_ack_that_was_written_in_the_instant_of_the_send_is_found_at_the_next_look(
+    line: Line,
+) -> None:
+    line.link()
+    line.say("Buenas")
+    line.wait(lambda: line.texts() == ["Buenas"])
+    answer = line.answer("Con gusto")
+    line.deliver()
+    line.wait(lambda: line.status_of(answer) == "delivered")
+    message = db.session.get_one(Message, answer)
+    with atomic():
+        early = "INSERT INTO early_receipts (whatsapp_message_id, status, occurred_at, data) "
+        values = "VALUES (:wamid, 'read', now(), '{}')"
+        db.session.execute(text(early + values), {"wamid": message.whatsapp_message_id})
+    line.check()
+    db.session.rollback()
+    assert db.session.get_one(Message, answer, populate_existing=True).status.value == "read"
+
+
 def test_a_photo_comes_with_its_bytes(line: Line) -> None:
     line.link()
     line.say(sample="photo")
