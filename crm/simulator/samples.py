@@ -44,6 +44,43 @@ OTHERS: dict[str, tuple[str, Any]] = {
         ],
     ),
     "unsupported": ("unsupported", {"type": "poll_creation"}),
+    "order": (
+        "order",
+        {
+            "catalog_id": "700000000000001",
+            "text": "Para mañana, por favor",
+            "product_items": [
+                {
+                    "product_retailer_id": "FREIDORA-4L",
+                    "quantity": 1,
+                    "item_price": 289900,
+                    "currency": "COP",
+                },
+                {
+                    "product_retailer_id": "BOLSAS-X50",
+                    "quantity": 2,
+                    "item_price": 12500,
+                    "currency": "COP",
+                },
+            ],
+        },
+    ),
+    "ad": ("text", {"body": "Hola, vi su anuncio. ¿Todavía hay?"}),
+}
+FURTHER: dict[str, Row] = {
+    "unsupported": {"errors": [status_error(131051)]},
+    "ad": {
+        "referral": {
+            "source_url": "https://fb.me/3cr4Wqqkv",
+            "source_id": "120226305854810726",
+            "source_type": "ad",
+            "headline": "Freidoras de aire, 20 % menos",
+            "body": "Solo esta semana, con envío gratis en Bogotá y Medellín.",
+            "media_type": "image",
+            "image_url": "https://scontent.xx.fbcdn.net/v/anuncio.jpg",
+            "ctwa_clid": "Aff-n8ZTODiE79d22KtAwQKj9e",
+        }
+    },
 }
 
 
@@ -59,8 +96,8 @@ def content(media: MediaStore, name: str) -> tuple[str, Any]:
 
 
 def further(name: str) -> Row:
-    """What else the webhook carries: an unsupported message says so in `errors`."""
-    return {"errors": [status_error(131051)]} if name == "unsupported" else {}
+    """What else the webhook carries: why it is unsupported, which advertisement it came from."""
+    return FURTHER.get(name, {})
 
 
 def file_content(media: MediaStore, file: Any) -> tuple[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 from flask import Flask, Response, abort, request
 from gevent.pywsgi import WSGIServer
 
-from crm.simulator import control, page, wpp_control
+from crm.simulator import acts, control, page, wpp_control
 from crm.simulator.config import Settings
 from crm.simulator.graph import Graph
 from crm.simulator.simulator import Simulator
@@ -29,6 +29,7 @@ def create_page_app(simulator: Simulator, graph: Graph) -> Flask:
     app.json.ensure_ascii = False  # type: ignore[attr-defined]
     app.register_blueprint(control.bp)
     app.register_blueprint(wpp_control.bp)
+    app.register_blueprint(acts.bp)
     app.register_blueprint(page.bp)
     app.before_request(_guard)
     app.after_request(_headers)

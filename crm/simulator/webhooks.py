@@ -6,11 +6,15 @@ from typing import Any
 Row = dict[str, Any]
 
 
+# Fields that name the number they are about; the others are news of the account, with a time.
+OF_A_NUMBER = frozenset({"messages", "calls", "smb_message_echoes"})
+
+
 def envelope(number: Row, field: str, part: Row, *, at: float | None = None) -> Row:
-    """One POST's object. Fields other than `messages` carry `time` and no metadata."""
+    """One POST's object. Fields about a number carry its metadata, the others `time`."""
     entry: Row = {"id": number["waba_id"]}
     value: Row = part
-    if field == "messages":
+    if field in OF_A_NUMBER:
         value = {
             "messaging_product": "whatsapp",
             "metadata": {

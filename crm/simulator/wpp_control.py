@@ -2,7 +2,7 @@
 
 from flask import Blueprint, Response, jsonify
 
-from crm.simulator import wire
+from crm.simulator import acts, wire
 from crm.simulator.control import asked, refuse, simulator
 from crm.simulator.customers import CustomerError
 
@@ -34,10 +34,11 @@ def wppconnect(number_id: str, what: str) -> Response:
 
 @bp.post("/revoke")
 def revoke() -> Response:
-    """A customer of a WPPConnect line takes a message back: wamid."""
+    """A customer takes a message back: wamid."""
     sim = simulator()
-    message = sim.world.messages.get(str(asked().get("wamid")))
+    wamid = str(asked().get("wamid"))
+    message = sim.world.messages.get(wamid)
     if message is None or "_" not in message["wamid"]:
-        raise CustomerError("That message is not of a WPPConnect line.")
+        return acts.revoke(sim, wamid)
     sim.wpp.revoke(message)
     return jsonify({"ok": True})

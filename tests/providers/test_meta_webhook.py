@@ -108,6 +108,32 @@ EXPECTED: dict[str, list[Any]] = {
     "account-update": ["account account_update ACCOUNT_RESTRICTION"],
     "account-alert": ["account account_alerts -"],
     "account-capability": ["account business_capability_update -"],
+    "account-review": ["account account_review_update REJECTED"],
+    "call-ended": ["call terminate completed 75s theirs with 573015550142"],
+    "call-ours": ["call connect ours with 573015550142"],
+    "contact-removed": ["contact 573015550142 None"],
+    "echo-image": ["echo image 'Nuestro local' {media} to 573015550142"],
+    "echo-revoke": ["echo system ->wamid.OWN0074 {revoke} to 573015550142"],
+    "echo-without-recipient": ["echo text '¿A quién?' to nobody"],
+    "group-created": ["group 120363000000000001 group_create 'Vecinos de la 7'"],
+    "group-participants": ["group_participants_update/"],
+    "history-both-sides": [
+        "history 2/3/100 [them text '¿Lo consiguió?' read with 573015550142; "
+        "us text 'Sí, gracias' delivered with 573015550142; "
+        "them unsupported {unsupported} read with 573015550142]"
+    ],
+    "history-declined": ["history/declined"],
+    "history-media": ["history None/None/None [them image {media}  with 573015550142]"],
+    "history-one-unreadable": [
+        "history 0/None/None [them text 'buena'  with 573015550142]",
+        Problem,
+    ],
+    "number-name-rejected": ["account phone_number_name_update REJECTED 576015550101"],
+    "security": ["account security PIN_CHANGED 576015550101"],
+    "template-components": ["account message_template_components_update -"],
+    "template-paused": ["account message_template_status_update PAUSED"],
+    "user-preferences-resume": ["preference marketing_messages resume of 573015550142"],
+    "user-preferences-signup-by-id": ["preference marketing_messages signup of CO.550000000000999"],
     "new-field": ["quantum_update/QUANTUM new"],
     "empty-value": ["messages/ new"],
     "empty": [],

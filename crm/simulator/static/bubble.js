@@ -51,7 +51,7 @@ export function bubble(message, { quoted, act }) {
 }
 
 function foot(message) {
-  const line = h("div", { class: "foot" }, time(message.at));
+  const line = h("div", { class: "foot" }, message.edited && !message.revoked ? `${t("edited")} · ` : "", time(message.at));
   if (message.direction === "in") line.append(ticks(message));
   return line;
 }
@@ -64,6 +64,7 @@ export function ticks(message) {
 
 function body(message) {
   const content = message.content || {};
+  if (message.revoked) return [h("p", { class: "mute" }, t("taken_back"))];
   const draw = BODIES[message.type];
   return draw ? draw(content, message) : [h("p", { class: "mute" }, `${t("unknown_message")}: ${message.type}`)];
 }
@@ -83,6 +84,8 @@ const BODIES = {
   location: (content) => [place(content)],
   contacts: (content) => content.map?.((card) => person(card)) ?? [],
   interactive: (content) => interactive(content),
+  order: (content) => [h("div", { class: "card" }, icon("cart"), h("span", {},
+    h("b", {}, t("order_of", { count: content.product_items.length })), h("small", {}, content.text || "")))],
   unsupported: () => [h("p", { class: "mute" }, t("poll_note"))],
 };
 
@@ -183,7 +186,8 @@ function tools(message, act) {
     face.addEventListener("click", () => { close(); act.react(message, emoji); });
     return face;
   });
-  const row = h("div", { class: "actions", hidden: true }, reply, faces);
+  const changes = message.direction === "in" && !message.revoked ? change(message, act, () => close()) : [];
+  const row = h("div", { class: "actions", hidden: true }, reply, faces, changes);
   const close = () => { row.hidden = true; more.setAttribute("aria-expanded", "false"); };
   more.addEventListener("click", () => {
     row.hidden = !row.hidden;
@@ -192,3 +196,12 @@ function tools(message, act) {
   return h("div", { class: "handle" }, more, row);
 }
 
+
+/** One's own message can be edited (a text, not on a WPPConnect line) and deleted. */
+function change(message, act, close) {
+  const edit = h("button", { class: "btn ghost", type: "button" }, icon("edit"), t("edit"));
+  edit.addEventListener("click", () => { close(); act.edit(message); });
+  const gone = h("button", { class: "btn ghost", type: "button" }, icon("trash"), t("take_back"));
+  gone.addEventListener("click", () => { close(); act.takeBack(message); });
+  return message.type === "text" && !act.isWpp ? [edit, gone] : [gone];
+}

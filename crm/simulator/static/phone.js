@@ -38,6 +38,7 @@ export class Phone {
     face.classList.add(tint(this.waId));
     this.find(".owner b").textContent = name;
     this.find(".owner .number").textContent = this.customer.hidden ? this.customer.user_id : phoneText(this.waId);
+    for (const part of this.element.querySelectorAll("[data-meta-only]")) part.hidden = this.isWpp;
     const lines = this.find("[data-line]");
     lines.replaceChildren(...this.app.numbers.map((number) =>
       h("option", { value: number.id, selected: number.id === this.numberId }, number.verified_name)));
@@ -103,6 +104,10 @@ export class Phone {
     if (message.direction === "out" && !message.shown) return;
     if (message.type === "reaction") return this.placeReaction(message);
     const old = this.log.querySelector(`[data-wamid="${CSS.escape(message.wamid)}"]`);
+    if (old && (message.edited || message.revoked)) {
+      old.replaceWith(bubble(message, { quoted: this.messages.get(message.context?.id), act: this }));
+      return;
+    }
     if (old) {
       old.dataset.status = message.status;
       old.querySelector(":scope > .foot .mark")?.replaceWith(ticks(message));
@@ -117,6 +122,10 @@ export class Phone {
     const element = bubble(message, { quoted: this.messages.get(message.context?.id), act: this });
     if (!quiet) element.classList.add("fresh");
     this.append(element, { force: message.direction === "in" });
+  }
+
+  get isWpp() {
+    return this.app.numbers.find((number) => number.id === this.numberId)?.provider === "wppconnect";
   }
 
   append(element, { force = false } = {}) {
@@ -189,10 +198,30 @@ export class Phone {
   // -- what the person does --------------------------------------------------------------------
 
   say(body) {
+    if (this.editing) return this.saveEdit(body.text);
     const full = { number_id: this.numberId, wa_id: this.waId, ...body };
     if (this.quoting) full.quote = this.quoting.wamid;
     this.unquote();
     return order("POST", "say", full);
+  }
+
+  saveEdit(text) {
+    const { wamid } = this.editing;
+    this.unquote();
+    return order("POST", "edit", { wamid, text });
+  }
+
+  edit(message) {
+    this.quote(message);
+    this.quoting = null;
+    this.editing = message;
+    this.find("[data-quoting] .quote").textContent = t("editing");
+    this.input.value = message.content.body;
+    this.grow();
+  }
+
+  takeBack(message) {
+    return attempt(() => order("POST", "revoke", { wamid: message.wamid }));
   }
 
   press(message, choice) {
@@ -213,7 +242,8 @@ export class Phone {
   }
 
   unquote() {
-    this.quoting = null;
+    if (this.editing) this.input.value = "";
+    this.quoting = this.editing = null;
     this.find("[data-quoting]").hidden = true;
   }
 
@@ -261,6 +291,15 @@ export class Phone {
       if (event.key === "Enter" && !event.shiftKey) { event.preventDefault(); this.submit(); }
       if (event.key === "Escape") { this.unquote(); this.toggle("tray", false); }
     });
+    const own = this.find("[data-own-phone]");
+    own.addEventListener("submit", (event) => {
+      event.preventDefault();
+      const box = own.querySelector("input");
+      const text = box.value.trim();
+      if (!text) return;
+      box.value = "";
+      attempt(() => order("POST", "write", { number_id: this.numberId, wa_id: this.waId, text }));
+    });
     this.find("[data-file]").addEventListener("change", (event) => {
       const [chosen] = event.target.files;
       event.target.value = "";
@@ -287,6 +326,10 @@ export class Phone {
       options: () => this.toggle("options"),
       tray: () => this.toggle("tray"),
       unquote: () => this.unquote(),
+      call: () => {
+        this.toggle("tray", false);
+        attempt(() => order("POST", "call", { number_id: this.numberId, wa_id: this.waId }));
+      },
       away: () => this.app.putAway(this),
       "close-window": () => attempt(async () => {
         await order("POST", "window", { number_id: this.numberId, wa_id: this.waId, hours: 25 });
