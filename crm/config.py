@@ -76,6 +76,7 @@ class Config:
     access_check_seconds: float = 5
     absent_seconds: float = 120
     ledger_days: int = 30
+    metrics_token: str | None = None
     wppconnect_check_seconds: float = 60
     wppconnect_stuck_seconds: float = 150
     wppconnect_gap_seconds: float = 300
@@ -116,6 +117,7 @@ class Config:
             provider_seconds=seconds(env, "CRM_PROVIDER_SECONDS", 20),
             access_check_seconds=seconds(env, "CRM_ACCESS_CHECK_SECONDS", 5),
             absent_seconds=seconds(env, "CRM_ABSENT_SECONDS", 120),
+            metrics_token=metrics_token(env),
             ledger_days=integer(env, "CRM_LEDGER_DAYS", 30, low=30, high=3650),
             wppconnect_check_seconds=seconds(env, "CRM_WPPCONNECT_CHECK_SECONDS", 60),
             wppconnect_stuck_seconds=seconds(env, "CRM_WPPCONNECT_STUCK_SECONDS", 150),
@@ -294,6 +296,17 @@ def files_address(env: Mapping[str, str]) -> str:
     if importlib.util.find_spec("boto3") is None:
         raise ConfigError(f"{name} names a bucket; run pip install -r requirements-s3.txt first.")
     return value
+
+
+def metrics_token(env: Mapping[str, str]) -> str | None:
+    """None: /metrics does not exist."""
+    value = env.get("CRM_METRICS_TOKEN", "").strip()
+    if value and len(value) < 16:
+        raise ConfigError(
+            f"CRM_METRICS_TOKEN has {len(value)} characters and needs at least 16, e.g. "
+            "$(python -c 'import secrets; print(secrets.token_urlsafe(24))')"
+        )
+    return value or None
 
 
 def demo_password(env: Mapping[str, str]) -> str | None:

@@ -17,6 +17,7 @@ from crm.forms.numbers import (
     Credentials,
     Identity,
     NumberForm,
+    NumberPreferences,
 )
 from crm.models import NumberStatus, Provider, WhatsappNumber
 from crm.permissions import current_scope, requires
@@ -122,6 +123,38 @@ def delete(number_id: int) -> ResponseReturnValue:
         delete=numbers.delete_number,
         address=url_for("numbers.index"),
     )
+
+
+@blueprint.get("/preferences")
+@requires("numbers.read", "settings.read")
+def preferences() -> ResponseReturnValue:
+    """What holds for all numbers."""
+    state = read_preferences()
+    form = NumberPreferences(data=state)
+    return show_form("numbers/preferences.html", form, state=state)
+
+
+@blueprint.post("/preferences")
+@requires("numbers.read", "settings.update")
+def save_preferences() -> ResponseReturnValue:
+    def write(row: Any, values: dict[str, Any]) -> Any:
+        settings.write_settings({f"numbers.{name}": value for name, value in values.items()})
+        return row
+
+    return save_form(
+        "numbers/preferences.html",
+        NumberPreferences(data=read_preferences()),
+        kind="settings",
+        load=lambda: ("settings", None),
+        state_of=lambda _row: read_preferences(),
+        write=write,
+        address=lambda _row: url_for("numbers.index"),
+    )
+
+
+def read_preferences() -> dict[str, Any]:
+    found = settings.read_settings("numbers.free_messages", "numbers.silent_hours")
+    return {name.removeprefix("numbers."): value for name, value in found.items()}
 
 
 def address(number: WhatsappNumber) -> str:

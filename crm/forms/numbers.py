@@ -136,3 +136,18 @@ class NumberForm(Identity, Credentials):
         will_be = field.data or (field.is_set and field.data != "")
         if self.kind == "meta" and self.switched_on.data and not will_be:
             raise ValidationError(_("Without it nothing can be sent; switch the number off first."))
+
+
+class NumberPreferences(AdminForm):
+    """What holds for all numbers of this installation."""
+
+    free_messages = NumberField(
+        _l("Free answers a month"),
+        unit=_l("a number"),
+        validators=[needed(), between(0, 10_000_000)],
+    )
+    silent_hours = NumberField(
+        _l("Call a number silent after"),
+        unit=_l("business hours"),
+        validators=[needed(), between(0, 500)],
+    )

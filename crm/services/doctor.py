@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -20,14 +21,17 @@ from crm.models import (
     CampaignNumber,
     CampaignStatus,
     NumberStatus,
-    QueuedMessage,
-    QueueStatus,
+    Provider,
     SessionState,
+    WebhookEvent,
     WhatsappNumber,
     WppconnectSession,
 )
+from crm.services import operations
+from crm.services.ledger.reading import count_open
 
 OLDEST_DUE_SECONDS = 60
+LEAST_OPEN_FILES = 4096
 OLDEST_POSTGRES = 15
 
 
@@ -40,10 +44,15 @@ class Finding:
 
 def examine(config: Config) -> list[Finding]:
     """Every check, in order; one that cannot be made because a server is away says so once."""
-    findings = [*meta_settings(config), redis_findings(), file_store_findings(config)]
+    findings = [
+        *meta_settings(config), redis_findings(), workers(), file_store_findings(config),
+        https(config), open_files(),
+    ]  # fmt: skip
     try:
         secrets, sessions = stored_secrets(config), phone_sessions(config)
-        checks = (postgres, migrations, secrets, numbers, sessions, delivery)
+        checks = (
+            postgres, migrations, secrets, numbers, sessions, delivery, ledger, arrivals,
+        )  # fmt: skip
         findings.extend(check() for check in checks)
     except SQLAlchemyError as error:
         reason = str(getattr(error, "orig", error)).strip().split("\n")[0]
@@ -191,12 +200,71 @@ def _is_here(url: str) -> bool:
 
 def delivery() -> Finding:
     """The oldest message that should have left: the one figure that shows a dead worker."""
-    age = db.session.scalar(
-        select(func.extract("epoch", func.now() - func.min(QueuedMessage.scheduled_at))).where(
-            QueuedMessage.status == QueueStatus.PENDING, QueuedMessage.scheduled_at <= func.now()
-        )
-    )
-    if age is not None and age > OLDEST_DUE_SECONDS:
+    _due, age = operations.find_due()
+    if age > OLDEST_DUE_SECONDS:
         words = f"the oldest message waits for {int(age)} s: are worker and clock running?"
         return Finding("Delivery", False, words)
     return Finding("Delivery", True, "nothing waits for longer than it should")
+
+
+def ledger() -> Finding:
+    """Deliveries that failed or wait hold words of customers that nobody sees."""
+    counts = count_open()
+    if not any(counts.values()):
+        return Finding("Ledger", True, "every delivery is processed")
+    words = (
+        f"{counts['trouble']} deliveries failed and {counts['waiting']} wait for a number or a "
+        "campaign: open the ledger in the settings"
+    )
+    return Finding("Ledger", False, words)
+
+
+def arrivals() -> Finding:
+    """A number that is switched on and has never got anything: its webhook may lead elsewhere."""
+    seen = select(WebhookEvent.id).where(WebhookEvent.whatsapp_number_id == WhatsappNumber.id)
+    silent = db.session.scalars(
+        select(WhatsappNumber.phone_number)
+        .where(
+            WhatsappNumber.status == NumberStatus.ACTIVE,
+            WhatsappNumber.provider == Provider.META,
+            WhatsappNumber.deleted_at.is_(None),
+            WhatsappNumber.last_message_at.is_(None),
+            WhatsappNumber.created_at < func.now() - text("interval '1 day'"),
+            ~seen.exists(),
+        )
+        .order_by(WhatsappNumber.id)
+    ).all()
+    if silent:
+        words = f"nothing has ever arrived at {', '.join(silent)}: test the connection on its page"
+        return Finding("Webhook", False, words)
+    return Finding("Webhook", True, "every active number has got something, or is new")
+
+
+def workers() -> Finding:
+    """Each queue needs a worker; with Redis away that has been said already."""
+    counts = operations.count_workers()
+    if counts is None:
+        return Finding("Workers", False, "cannot be asked while Redis does not answer")
+    lacking = [name for name, count in counts.items() if not count]
+    if lacking:
+        words = f"nobody works on {', '.join(lacking)}: start `flask --app wsgi worker`"
+        return Finding("Workers", False, words)
+    return Finding("Workers", True, f"{sum(counts.values())} at work")
+
+
+def https(config: Config) -> Finding:
+    """Meta delivers, and browsers give microphone and notifications, only over HTTPS."""
+    address = config.public_url or ""
+    if config.https or address.startswith("https://") or _is_here(address or "http://localhost"):
+        return Finding("HTTPS", True, "on, or this is only your own machine")
+    words = f"{address} is no HTTPS address: Meta does not deliver to it; set CRM_HTTPS behind TLS"
+    return Finding("HTTPS", False, words)
+
+
+def open_files() -> Finding:
+    """A thousand open pages are a thousand open files."""
+    soft, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < LEAST_OPEN_FILES:
+        words = f"only {soft} allowed; raise it (ulimit -n {LEAST_OPEN_FILES}) for many open pages"
+        return Finding("Open files", False, words)
+    return Finding("Open files", True, "enough are allowed")

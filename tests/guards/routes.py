@@ -11,7 +11,7 @@ PUBLIC = {
     "two_factor.finish", "two_factor.finish_form", "accounts.first", "accounts.first_form",
     "accounts.follow_link", "accounts.choose_password", "accounts.choose_password_form",
     "accounts.forgot", "accounts.forgot_form",
-    "health.alive", "health.ready",
+    "health.alive", "health.ready", "health.metrics",
     # Logos and avatars, by an unguessable name.
     "files.show_public",
     "webhooks.verify_meta", "webhooks.receive_meta", "wppconnect.receive",
@@ -91,6 +91,8 @@ ROUTES = {
     "numbers.edit": "numbers.read",
     "numbers.index": "numbers.read",
     "numbers.new": "numbers.create",
+    "numbers.preferences": "numbers.read settings.read",
+    "numbers.save_preferences": "numbers.read settings.update",
     "numbers.save": "numbers.update",
     "profile.save_avatar": "",
     "profile.begin_two_factor": "",

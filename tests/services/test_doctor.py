@@ -1,18 +1,23 @@
 """The doctor finds what is wrong and says what to do, in one line each."""
 
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 from cryptography.fernet import Fernet
 from flask import Flask
+from rq import Worker
+from rq.serializers import JSONSerializer
 from sqlalchemy import text
 
 from crm.config import Config
 from crm.db import atomic, db
-from crm.extensions import file_store
+from crm.doorbell import QUEUES
+from crm.extensions import file_store, redis_client
+from crm.lib.clock import utcnow
 from crm.lib.crypto import encrypt
 from crm.lib.file_store import LocalStore
-from crm.models import NumberStatus, Provider, SessionState, WhatsappNumber
+from crm.models import NumberStatus, Provider, SessionState, WebhookEvent, WhatsappNumber
 from crm.services.doctor import Finding, examine
 from crm.services.wppconnect.sessions import ensure_session
 from tests import factories
@@ -24,9 +29,16 @@ def findings(app: Flask, **changes: object) -> dict[str, Finding]:
     return {finding.subject: finding for finding in examine(replace(config, **changes))}  # type: ignore[arg-type]
 
 
+def start_workers() -> None:
+    for queue in QUEUES:
+        given = {"connection": redis_client.client, "serializer": JSONSerializer}
+        Worker([queue], name=f"{queue}-test", **given).register_birth()
+
+
 def test_a_healthy_installation_has_nothing_to_say(app: Flask) -> None:
     with atomic():
         make_cast()
+    start_workers()
     assert [finding for finding in findings(app).values() if not finding.fine] == []
 
 
@@ -133,3 +145,29 @@ def test_files_that_cannot_be_kept_are_named_with_their_place(app: Flask, tmp_pa
     assert not found.fine
     assert "CRM_FILES" in found.words
     assert not findings(app, is_hosted=True)["Files"].fine
+
+
+def test_queues_without_a_worker_are_named(app: Flask) -> None:
+    found = findings(app)["Workers"]
+    assert not found.fine
+    assert "delivery, routing" in found.words
+
+
+def test_deliveries_that_failed_or_wait_are_counted(app: Flask) -> None:
+    with atomic():
+        for status in ("failed", "waiting", "waiting"):
+            db.session.add(WebhookEvent(provider="meta", body=b"{}", status=status))
+    assert "1 deliveries failed and 2 wait" in findings(app)["Ledger"].words
+
+
+def test_a_number_at_which_nothing_ever_arrived_is_named(app: Flask) -> None:
+    with atomic():
+        number = factories.make_number(campaign=factories.make_campaign())
+        number.created_at = utcnow() - timedelta(days=2)
+    assert number.phone_number in findings(app)["Webhook"].words
+
+
+def test_an_address_without_https_is_named(app: Flask) -> None:
+    assert not findings(app, public_url="http://crm.example.com")["HTTPS"].fine
+    assert findings(app, public_url="https://crm.example.com")["HTTPS"].fine
+    assert findings(app, public_url="http://localhost:8000")["HTTPS"].fine
