@@ -25,10 +25,10 @@ from crm.models import (
 from crm.permissions import scope_of
 from crm.services import alarms
 from crm.services.hourly import hour_of
-from crm.services.ledger import hours, purging, reading, replays, watching
+from crm.services.ledger import contents, hours, purging, reading, replays, watching
 from crm.services.ledger.reading import LedgerQuery
 from tests.factories import link_number, make_campaign, make_number, make_user, save
-from tests.providers.deliveries import PHONE_NUMBER_ID, body, words
+from tests.providers.deliveries import OWN, PHONE_NUMBER_ID, body, words
 from tests.services.test_inbound import take_in
 
 
@@ -313,3 +313,13 @@ def test_the_list_turns_pages_without_a_gap_or_a_double(full: int) -> None:
         query = LedgerQuery(status="waiting", before=(rows[-1][0].received_at, seen[-1]))
     every = db.session.scalars(select(WebhookEvent.id).where(WebhookEvent.status == "waiting"))
     assert seen == sorted(every, reverse=True)
+
+
+def test_each_kind_of_delivery_tells_what_it_holds(database: Flask) -> None:
+    """Every body that we keep as an example, read as the page reads it: nobody's words in it."""
+    for path in sorted(OWN.glob("*.json")):
+        with atomic():
+            row = failed(path.read_bytes())
+        for content in contents.find_contents(row.id):
+            assert content.what in {"message", "receipt", "other", "unknown", "problem"}, path.name
+            assert content.who is None or len(content.who) <= 5

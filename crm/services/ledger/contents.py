@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import select
@@ -11,11 +11,10 @@ from crm.db import db
 from crm.models import Provider, WebhookEvent
 from crm.providers.base import Event, InboundMessage, Other, Problem, Receipt
 from crm.providers.meta.webhook import parse as parse_meta
+from crm.services.wppconnect.arrivals import read_again
 
 MOST_BYTES = 4 * 1024 * 1024
 MOST_LINES = 50
-
-PARSERS: dict[Provider, Callable[[bytes], Sequence[Event]]] = {Provider.META: parse_meta}
 
 
 @dataclass(frozen=True)
@@ -31,12 +30,19 @@ class Content:
 def find_contents(delivery_id: int) -> list[Content]:
     """The events in it as the provider's reader finds them today; empty where it finds none."""
     found = db.session.execute(
-        select(WebhookEvent.provider, WebhookEvent.body).where(WebhookEvent.id == delivery_id)
+        select(WebhookEvent.provider, WebhookEvent.body, WebhookEvent.whatsapp_number_id).where(
+            WebhookEvent.id == delivery_id
+        )
     ).one_or_none()
-    if found is None or len(found.body) > MOST_BYTES or found.provider not in PARSERS:
+    if found is None or len(found.body) > MOST_BYTES:
         return []
+    raw = bytes(found.body)
     try:
-        events = PARSERS[found.provider](bytes(found.body))
+        events: Sequence[Event] = (
+            parse_meta(raw)
+            if found.provider is Provider.META
+            else read_again(raw, number_id=found.whatsapp_number_id)
+        )
     except (ValueError, RecursionError):
         return []
     return [content_of(event) for event in events[:MOST_LINES]]
@@ -50,8 +56,10 @@ def content_of(event: Event) -> Content:
         return Content("receipt", event.status, event.whatsapp_message_id, who)
     if isinstance(event, Other):
         return Content("other" if event.known else "unknown", f"{event.field} {event.kind}".strip())
-    assert isinstance(event, Problem)
-    return Content("problem", event.reason)
+    if isinstance(event, Problem):
+        return Content("problem", event.reason)
+    # News of the account, of a person, of the past: the name of the shape says what.
+    return Content("other", type(event).__name__, getattr(event, "whatsapp_message_id", None))
 
 
 def mask(wa_id: str | None) -> str | None:
