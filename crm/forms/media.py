@@ -6,8 +6,8 @@ import uuid
 
 from flask_babel import lazy_gettext as _l
 from flask_wtf import FlaskForm
-from wtforms import HiddenField, TextAreaField
-from wtforms.validators import Length, ValidationError
+from wtforms import HiddenField, IntegerField, TextAreaField
+from wtforms.validators import Length, Optional, ValidationError
 
 # WhatsApp's own limit for a caption.
 LONGEST_CAPTION = 1024
@@ -23,6 +23,11 @@ class AttachmentForm(FlaskForm):
         ],
     )
     client_key = HiddenField()
+    # The id of the message that this one quotes.
+    reply_to = IntegerField(
+        filters=[lambda value: value if value and 0 < value < 2**62 else None],
+        validators=[Optional()],
+    )
 
     def validate_client_key(self, field: HiddenField) -> None:
         try:

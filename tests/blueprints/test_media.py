@@ -91,6 +91,26 @@ def test_a_recording_becomes_a_voice_note(laura, chat, tmp_path):
     assert message.media_mime_type == "audio/ogg; codecs=opus"
 
 
+def test_a_file_answers_the_message_that_it_quotes(laura, chat, cast):
+    asked = db.session.scalars(select(Message).where(Message.chat_id == chat.id)).one()
+    with atomic():
+        other = factories.make_chat(campaign=cast.sales, number=cast.number, agent=cast.jhon)
+        foreign = factories.make_message(other)
+    for quoted, kept in (
+        (str(asked.id), {"message_id": asked.whatsapp_message_id}),
+        (str(foreign.id), None),
+        ("x", None),
+        ("", None),
+    ):
+        told = upload(laura, chat, b"%PDF-1.4 x", name="a.pdf")
+        answer = send(laura, chat, told.json["id"], reply_to=quoted)
+        if quoted == "x":
+            assert answer.status_code == 422
+            continue
+        assert answer.status_code == 200
+        assert messages_of(chat)[-1].meta.get("quote") == kept
+
+
 def test_a_second_press_is_the_same_message(laura, chat):
     told = upload(laura, chat, b"%PDF-1.4 x", name="a.pdf")
     key = str(uuid.uuid4())
