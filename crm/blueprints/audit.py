@@ -20,6 +20,7 @@ from flask import (
 from flask.blueprints import BlueprintSetupState
 from flask.typing import ResponseReturnValue
 from flask_babel import get_locale, get_timezone
+from flask_babel import gettext as _
 from flask_login import current_user
 
 from crm.blueprints import errors
@@ -150,7 +151,7 @@ def audit_value(value: Any) -> str:
     if value is None or value == "":
         return "—"
     if isinstance(value, bool):
-        return "✓" if value else "✗"
+        return _("Yes") if value else _("No")
     if isinstance(value, list):
         return ", ".join(map(str, value)) or "—"
     return str(value)

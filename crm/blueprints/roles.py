@@ -29,6 +29,7 @@ MODULES = {
     "board": _l("Board"), "reports": _l("Reports"), "quality": _l("Quality"),
     "users": _l("People"), "roles": _l("Roles and permissions"), "sessions": _l("Sessions"),
     "audit": _l("Audit"), "webhooks": _l("Received events"), "backups": _l("Backups"),
+    "alarms": _l("Alarms"),
     "settings": _l("Settings"),
 }  # fmt: skip
 

@@ -6,15 +6,20 @@ import pytest
 from flask import Flask
 from sqlalchemy import select
 
+from crm.blueprints.roles import MODULES
 from crm.db import db
 from crm.errors import NotFound
 from crm.models import Chat, ChatStatus, Permission, Role, RolePermission
-from crm.permissions import PERMISSIONS, ROLES, WAITING, Scope, load_chat, visible_chats
+from crm.permissions import ACTIONS, PERMISSIONS, ROLES, WAITING, Scope, load_chat, visible_chats
 from tests import factories
 
 
 def test_the_database_holds_exactly_the_permissions_of_the_code(app: Flask) -> None:
     assert set(db.session.scalars(select(Permission.name))) == set(PERMISSIONS)
+
+
+def test_every_module_has_a_word_in_the_matrix() -> None:
+    assert not set(ACTIONS) - set(MODULES), "add it to MODULES in crm/blueprints/roles.py"
 
 
 def test_each_role_starts_with_exactly_what_the_code_says(app: Flask) -> None:
