@@ -9,12 +9,15 @@ from flask.testing import FlaskClient
 from sqlalchemy import func, select, text
 from werkzeug.test import TestResponse
 
+from crm import create_app
 from crm.blueprints.auth import safe_target
+from crm.config import Config
 from crm.db import atomic, db
 from crm.lib.crypto import hash_token
 from crm.lib.passwords import hash_password
 from crm.models import User, UserSession, UserStatus
 from tests import factories
+from tests.people import post
 
 EMAIL, PASSWORD = "laura@example.com", "una-clave-larga"
 PASSWORD_HASH = hash_password(PASSWORD)
@@ -211,3 +214,41 @@ def test_broken_input_is_an_answer_not_a_crash(client: FlaskClient, laura: User)
         ("ñ", "ñ"),
     ):
         assert sign_in(client, email=email, password=password).status_code == 422
+
+
+def test_a_session_that_somebody_planted_before_is_not_taken_over(
+    app: Flask, client: FlaskClient, laura: User
+) -> None:
+    planted = "planted-by-a-stranger-planted-by-a-stranger"
+    client.set_cookie("sid", planted)
+    assert post(client, "/login", email=laura.email, password=PASSWORD).status_code == 302
+    own = client.get_cookie("sid")
+    assert own
+    assert own.value != planted
+    thief = app.test_client()
+    thief.set_cookie("sid", planted)
+    assert thief.get("/inbox").status_code == 302
+
+
+def test_behind_https_every_cookie_is_bound_to_this_host_and_to_https(
+    environment: dict[str, str], laura: User
+) -> None:
+    secure = create_app(Config.from_env(environment | {"CRM_HTTPS": "true"}))
+    browser = secure.test_client()
+    page = browser.get("/login", base_url="https://crm.example.com")
+    token = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', page.text)
+    assert token
+    answer = browser.post(
+        "/login",
+        base_url="https://crm.example.com",
+        headers={"Referer": "https://crm.example.com/login"},
+        data={"csrf_token": token[1], "email": laura.email, "password": PASSWORD},
+    )
+    assert answer.status_code == 302
+    cookies = page.headers.getlist("Set-Cookie") + answer.headers.getlist("Set-Cookie")
+    names = {cookie.partition("=")[0] for cookie in cookies}
+    assert names == {"__Host-session", "__Host-sid", "__Host-device"}
+    for cookie in cookies:
+        assert {"Secure", "HttpOnly", "Path=/", "SameSite=Lax"} <= set(cookie.split("; "))
+        assert "Domain" not in cookie
+    assert answer.headers["Strict-Transport-Security"].startswith("max-age=31536000")
