@@ -150,6 +150,8 @@ def audit_value(value: Any) -> str:
     """A value of a difference, on one line."""
     if value is None or value == "":
         return "—"
+    if value == audit.HIDDEN:
+        return _("hidden")
     if isinstance(value, bool):
         return _("Yes") if value else _("No")
     if isinstance(value, list):
