@@ -45,6 +45,8 @@ const csrfToken = () => JSON.parse(document.body.getAttribute("hx-headers:inheri
 export function parse(html) {
   const template = document.createElement("template");
   template.innerHTML = html;
+  // A template's document runs no scripts, so what is for browsers without them would come to life.
+  for (const each of $$("noscript", template.content)) each.remove();
   return template.content;
 }
 
