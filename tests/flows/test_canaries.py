@@ -34,6 +34,8 @@ SECRET_WORDS = ("password", "secret", "token", "api_key", "backup_codes.code")
 ENCRYPTED = (
     "meta_access_token", "meta_app_secret", "wppconnect_api_key",
 )  # fmt: skip
+# The step of adding a number in which the word is copied into Meta's form, by who connects numbers.
+SHOWS_THE_VERIFY_WORD = "/webhook"
 PLANTED = {
     "users.password_hash", "users.two_factor_secret", "backup_codes.code", "account_links.token",
     "known_devices.token", "user_sessions.token", "whatsapp_numbers.webhook_verify_token",
@@ -78,6 +80,8 @@ def test_no_secret_reaches_a_page_the_trail_redis_a_job_or_the_log(
     captured = capsys.readouterr()
     seen["log"] = captured.out + captured.err
     for place, content in seen.items():
+        if place.endswith(SHOWS_THE_VERIFY_WORD):
+            content = content.replace(f"{CANARY}-verify", "")
         for name, secret in secrets.items():
             assert len(secret) > 8, f"{name}: a random letter pair proves nothing"
             assert secret not in content, f"{name} stands in {place}"
