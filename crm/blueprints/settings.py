@@ -35,6 +35,8 @@ GROUPS: tuple[tuple[Any, tuple[Area, ...]], ...] = (
                  _l("Where chats wait, and what happens when a queue is full")),
             Area("rules.index", "rules.read", "filter", _l("Routing rules"),
                  _l("Which chat goes where, by what is known of it")),
+            Area("routing.edit", "settings.read", "arrow-out", _l("Routing"),
+                 _l("Offers, lapses, reasons for a pause, priority segments")),
             Area("numbers.index", "numbers.read", "phone", _l("Numbers"),
                  _l("The WhatsApp numbers, their provider and their limits")),
         ),

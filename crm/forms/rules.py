@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import phonenumbers
@@ -24,6 +23,7 @@ from crm.forms.kit import (
     between,
     needed,
 )
+from crm.lib.patterns import PatternError, compile_pattern
 from crm.lib.text import fold
 from crm.models import RuleAction
 
@@ -70,6 +70,14 @@ HOURS_WORDS = (("inside", _l("Within business hours")), ("outside", _l("Outside 
 ANY = _l("does not matter")
 
 
+def _why_not(error: PatternError) -> str:
+    if error.code == "too_large":
+        return _("The pattern is too large; ask for fewer repetitions.")
+    if error.code == "not_possible":
+        return _("Looking around and back references are not possible here.")
+    return _("The pattern cannot be read: %(why)s.", why=str(error))
+
+
 class RuleForm(AdminForm):
     campaign_id = Pick(_l("Campaign"), validators=[needed()])
     name = TextField(_l("Name"), validators=[needed(), at_most(100)])
@@ -113,11 +121,9 @@ class RuleForm(AdminForm):
 
     def validate_regex(self, field: Any) -> None:
         try:
-            re.compile(field.data or "")
-        except re.error as error:
-            raise ValidationError(
-                _("The pattern cannot be read: %(why)s.", why=str(error))
-            ) from None
+            compile_pattern(field.data or "")
+        except PatternError as error:
+            raise ValidationError(_why_not(error)) from None
 
     def validate_variable_value(self, field: Any) -> None:
         if field.data and not self.variable_name.data:

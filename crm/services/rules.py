@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import func, select
@@ -10,7 +10,16 @@ from sqlalchemy import func, select
 from crm.db import db
 from crm.errors import NotFound
 from crm.lib.text import fold
-from crm.models import BotFlow, Campaign, CampaignAgent, Queue, RoutingRule, User
+from crm.models import (
+    BotFlow,
+    Campaign,
+    CampaignAgent,
+    Chat,
+    Client,
+    Queue,
+    RoutingRule,
+    User,
+)
 from crm.permissions import Scope
 from crm.services.campaigns import visible_campaigns
 from crm.services.kit import ListQuery, Page, WrongField, find_page
@@ -123,6 +132,59 @@ def update_rule(rule: RoutingRule, values: Mapping[str, Any]) -> RoutingRule:
     _write(rule, values)
     db.session.flush()
     return rule
+
+
+def order_of(campaign_id: int) -> list[str]:
+    """The names of a campaign's rules in the order in which they are asked, for the audit."""
+    rows = db.session.scalars(
+        select(RoutingRule)
+        .where(RoutingRule.campaign_id == campaign_id)
+        .order_by(RoutingRule.priority.desc(), RoutingRule.id)
+    )
+    return [row.name if row.is_active else f"({row.name})" for row in rows]
+
+
+def set_order(campaign_id: int, order: Sequence[int], *, on: set[int]) -> None:
+    """Number the rules by `order`, ten apart; `on` are those in force.
+
+    One that somebody added meanwhile keeps its place behind the others; ids of other campaigns are
+    left aside.
+    """
+    rows = {
+        row.id: row
+        for row in db.session.scalars(
+            select(RoutingRule).where(RoutingRule.campaign_id == campaign_id).with_for_update()
+        )
+    }
+    known = [rule_id for rule_id in dict.fromkeys(order) if rule_id in rows]
+    for place, rule_id in enumerate(reversed(known), start=1):
+        rows[rule_id].priority = place * 10
+        rows[rule_id].is_active = rule_id in on
+    for rule_id, row in rows.items():
+        if rule_id not in known:
+            row.priority = min(row.priority, 0)
+    db.session.flush()
+
+
+def find_client(text: str) -> Client | None:
+    """By phone number (as written or in digits) or by the number of a case; None if nobody has it.
+
+    Whoever may write rules may try them on any customer: nothing of the customer is shown.
+    """
+    digits = "".join(char for char in text if char.isdigit())
+    by_case = db.session.scalar(
+        select(Client)
+        .join(Chat, Chat.client_id == Client.id)
+        .where(Chat.case_number == text.strip().upper())
+        .limit(1)
+    )
+    if by_case is not None or len(digits) < 7:
+        return by_case
+    return db.session.scalar(
+        select(Client)
+        .where(Client.phone_number.in_((f"+{digits}", digits)), Client.deleted_at.is_(None))
+        .limit(1)
+    )
 
 
 def delete_rule(rule: RoutingRule) -> None:

@@ -109,15 +109,17 @@ def drain_agent(user_id: int, *, limit: int = BATCH) -> Drained:
     return _drain(campaign_ids, limit=limit) if campaign_ids else Drained()
 
 
-def explain_chat(chat: Chat, *, everybody: bool = False) -> dict[str, Any]:
+def explain_chat(
+    chat: Chat, *, everybody: bool = False, wishes: Mapping[int, int] | None = None
+) -> dict[str, Any]:
     """Who would get this chat now, or why nobody: a receipt, made without touching anything.
 
-    `everybody`: all names instead of ten of each kind.
+    `everybody`: all names instead of ten of each kind. The chat need not be stored.
     """
     floor = read_floor({chat.campaign_id}, lock=False)
     names = max(RECEIPT_NAMES, floor.size) if everybody else RECEIPT_NAMES
     choice = _choose(
-        floor, chat, _read_waits([chat]), _read_previous_agents(floor, [chat]), names=names
+        floor, chat, _read_waits([chat]), _read_previous_agents(floor, [chat]), wishes, names=names
     )
     return choice.receipt(names=names)
 

@@ -1,0 +1,119 @@
+"""Routing in the settings over HTTP: settings, order, dry run, replay."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from flask.testing import FlaskClient
+from sqlalchemy import func, select
+
+from crm.db import db
+from crm.lib.clock import utcnow
+from crm.models import AgentStatus, Chat, ChatEvent, Message, RoutingRule, RuleAction, Setting
+from crm.services.settings import read_setting
+from tests.blueprints.test_chats import browse, cast  # noqa: F401 - fixtures
+from tests.cast import Cast
+from tests.factories import make_chat, make_client, make_message, make_queue, make_rule
+
+Browse = Callable[..., FlaskClient]
+
+
+def test_the_admin_keeps_the_reasons_for_a_pause(cast: Cast, browse: Browse):  # noqa: F811
+    sent = {"offer_seconds": "90", "lapse_minutes": "20", "lapses_to_pause": "3",
+            "busy_when_full": "y", "vip_segments": "Oro", "pause_reasons": "Café, Reunión"}  # fmt: skip
+    admin = browse(cast.admin)
+    page = admin.get("/settings/routing").text
+    version = page.split('name="version"')[1].split('value="')[1].split('"')[0]
+    assert admin.post("/settings/routing", data={**sent, "version": version}).status_code == 302
+    assert read_setting("agents.pause_reasons") == ["Café", "Reunión"]
+    assert read_setting("routing.offer_seconds") == 90
+    laura = browse(cast.laura)
+    assert "Café" in laura.get("/inbox").text
+    assert laura.post("/agents/status", data={"status": "paused:Café"}).status_code == 302
+    db.session.refresh(cast.laura)
+    assert (cast.laura.agent_status, cast.laura.agent_status_reason) == (AgentStatus.PAUSED, "Café")
+    db.session.query(Setting).delete()
+    db.session.commit()
+
+
+def count_all() -> list[int | None]:
+    tables = (Chat, Message, ChatEvent)
+    return [db.session.scalar(select(func.count()).select_from(each)) for each in tables]
+
+
+def rules_in(cast: Cast) -> list[RoutingRule]:
+    vip = make_queue(cast.sales, name="Mayoristas")
+    rules = [
+        make_rule(cast.sales, name=name, action=RuleAction.ASSIGN_QUEUE, priority=priority,
+                  conditions={"keyword": word}, target_queue_id=vip.id)
+        for name, word, priority in (("Uno", "precio", 30), ("Dos", "mayor", 20), ("Tres", "x", 10))
+    ]  # fmt: skip
+    db.session.commit()
+    return rules
+
+
+def test_the_order_is_saved_and_no_rule_is_lost(cast: Cast, browse: Browse):  # noqa: F811
+    one, _two, three = rules_in(cast)
+    sent = {"rule": [three.id, one.id], "on": [three.id]}
+    answer = browse(cast.admin).post(f"/settings/routing/order/{cast.sales.id}", data=sent)
+    assert answer.status_code == 302
+    db.session.expire_all()
+    rows = db.session.scalars(select(RoutingRule).order_by(RoutingRule.priority.desc())).all()
+    assert [row.name for row in rows] == ["Tres", "Uno", "Dos"]
+    assert [row.is_active for row in rows] == [True, False, True]
+
+
+def test_a_dry_run_says_rule_and_agent_and_touches_nothing(cast: Cast, browse: Browse):  # noqa: F811
+    rules_in(cast)
+    before = [
+        db.session.scalar(select(func.count()).select_from(each))
+        for each in (Chat, Message, ChatEvent)
+    ]
+    sent = {"campaign_id": cast.sales.id, "text": "Compro al por mayor", "kind": "text"}
+    page = browse(cast.admin).post("/settings/routing/try", data=sent).text
+    for words in ("Ventas · Mayoristas", "Dos", "Laura Gómez", "the word"):
+        assert words in page, words
+    after = [
+        db.session.scalar(select(func.count()).select_from(each))
+        for each in (Chat, Message, ChatEvent)
+    ]
+    assert after == before
+
+
+@pytest.mark.parametrize("at", ["nonsense", "0001-01-01T00:00", "9999-12-31T23:59", "\x00"])
+def test_a_dry_run_takes_any_moment(cast: Cast, browse: Browse, at: str):  # noqa: F811
+    sent = {"campaign_id": cast.sales.id, "text": "Hola", "kind": "text", "at": at}
+    assert browse(cast.admin).post("/settings/routing/try", data=sent).status_code == 200
+
+
+def test_a_dry_run_for_nobody_known_says_so(cast: Cast, browse: Browse):  # noqa: F811
+    sent = {"campaign_id": cast.sales.id, "text": "Hola", "kind": "text", "client": "3009999999"}
+    answer = browse(cast.admin).post("/settings/routing/try", data=sent)
+    assert (answer.status_code, "Nobody has this number" in answer.text) == (422, True)
+
+
+def test_a_replay_shows_what_of_yesterday_would_go_elsewhere(cast: Cast, browse: Browse):  # noqa: F811
+    _one, two, _three = rules_in(cast)
+    yesterday = utcnow() - timedelta(days=1)
+    for text in ("Compro al por mayor", "Hola", "precio del mayor"):
+        chat = make_chat(campaign=cast.sales, number=cast.number, client=make_client(), status="closed",
+                         created_at=yesterday)  # fmt: skip
+        make_message(chat, content=text, created_at=yesterday)
+    db.session.commit()
+    sent = {"rule": [rule.id for rule in (_one, two, _three)], "on": [_one.id, _three.id]}
+    answer = browse(cast.admin).post(f"/settings/routing/replay/{cast.sales.id}", data=sent)
+    page = answer.text
+    assert answer.status_code == 200, page[-600:]
+    assert "Compro al por mayor" in page
+    assert "precio del mayor" not in page
+    db.session.expire_all()
+    assert db.session.get_one(RoutingRule, two.id).is_active, "nothing was changed by trying"
+
+
+@pytest.mark.parametrize("pattern", ["(a)\\1", "(?=a)", "a{9999}", "("])
+def test_a_pattern_that_cannot_be_bounded_is_refused(cast: Cast, browse: Browse, pattern: str):  # noqa: F811
+    sent = {"campaign_id": cast.sales.id, "name": "R", "priority": "0", "regex": pattern,
+            "action": "assign_queue", "target_queue_id": cast.queue.id}  # fmt: skip
+    assert browse(cast.admin).post("/settings/rules/new", data=sent).status_code == 422
