@@ -22,7 +22,8 @@ Browse = Callable[..., FlaskClient]
 
 def test_the_admin_keeps_the_reasons_for_a_pause(cast: Cast, browse: Browse):  # noqa: F811
     sent = {"offer_seconds": "90", "lapse_minutes": "20", "lapses_to_pause": "3",
-            "busy_when_full": "y", "vip_segments": "Oro", "pause_reasons": "Café, Reunión"}  # fmt: skip
+            "busy_when_full": "y", "vip_segments": "Oro",
+            "pause_reasons": "Café, Reunión"}  # fmt: skip
     admin = browse(cast.admin)
     page = admin.get("/settings/routing").text
     version = page.split('name="version"')[1].split('value="')[1].split('"')[0]
@@ -43,7 +44,7 @@ def count_all() -> list[int | None]:
     return [db.session.scalar(select(func.count()).select_from(each)) for each in tables]
 
 
-def rules_in(cast: Cast) -> list[RoutingRule]:
+def rules_in(cast: Cast) -> list[RoutingRule]:  # noqa: F811
     vip = make_queue(cast.sales, name="Mayoristas")
     rules = [
         make_rule(cast.sales, name=name, action=RuleAction.ASSIGN_QUEUE, priority=priority,
@@ -98,8 +99,8 @@ def test_a_replay_shows_what_of_yesterday_would_go_elsewhere(cast: Cast, browse:
     _one, two, _three = rules_in(cast)
     yesterday = utcnow() - timedelta(days=1)
     for text in ("Compro al por mayor", "Hola", "precio del mayor"):
-        chat = make_chat(campaign=cast.sales, number=cast.number, client=make_client(), status="closed",
-                         created_at=yesterday)  # fmt: skip
+        chat = make_chat(campaign=cast.sales, number=cast.number, status="closed",
+                         client=make_client(), created_at=yesterday)  # fmt: skip
         make_message(chat, content=text, created_at=yesterday)
     db.session.commit()
     sent = {"rule": [rule.id for rule in (_one, two, _three)], "on": [_one.id, _three.id]}
