@@ -65,6 +65,7 @@ from crm.models.messages import (
 from crm.models.metrics import AgentMetrics, ChatMetrics
 from crm.models.numbers import (
     LimitAction,
+    NumberDay,
     NumberHealth,
     NumberHour,
     NumberPace,
@@ -159,6 +160,7 @@ __all__ = [
     "MessageStatus",
     "MessageType",
     "NodeType",
+    "NumberDay",
     "NumberEvent",
     "NumberHealth",
     "NumberHour",

@@ -21,6 +21,7 @@ class AlarmKind(StrEnum):
     NUMBER_REFUSED = "number_refused"
     TOKEN_EXPIRED = "token_expired"  # noqa: S105 - a word, not a token
     ACCOUNT_RESTRICTED = "account_restricted"
+    NUMBER_UNPAID = "number_unpaid"
     WEBHOOK_FAILED = "webhook_failed"
     WEBHOOK_UNKNOWN = "webhook_unknown"
     NUMBER_WAITING = "number_waiting"

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import BigInteger, ForeignKey, Index, String, Text, text
+from sqlalchemy import BigInteger, Date, ForeignKey, Index, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from crm.db import Model, Timestamp
@@ -92,6 +92,9 @@ class WhatsappNumber(Model):
     # What customers see of us: blue ticks when the owner reads, "typing" while the owner writes.
     sends_read_receipts: Mapped[bool] = mapped_column(server_default=text("true"))
     sends_typing: Mapped[bool] = mapped_column(server_default=text("true"))
+    # A person's pause: nothing of this number leaves until a person ends it.
+    sending_paused_at: Mapped[datetime | None] = mapped_column(Timestamp)
+    sending_paused_by: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
     total_messages_sent: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
     total_messages_received: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
     last_message_at: Mapped[datetime | None] = mapped_column(Timestamp)
@@ -161,3 +164,20 @@ class NumberPace(Model):
     # The provider refuses the number: nothing leaves before, then one message tries.
     held_until: Mapped[datetime | None] = mapped_column(Timestamp)
     hold_tries: Mapped[int] = mapped_column(server_default=text("0"))
+
+
+class NumberDay(Model):
+    """What a number sent on one day of the installation's zone, written with each sending.
+
+    `counted` are those that count against `daily_message_limit`: on WPPConnect all, on Meta those
+    outside the customer's 24 hours. The others of a month (`sent - counted`) are Meta's free ones.
+    """
+
+    __tablename__ = "number_days"
+
+    whatsapp_number_id: Mapped[int] = mapped_column(
+        ForeignKey("whatsapp_numbers.id", ondelete="CASCADE"), primary_key=True
+    )
+    day: Mapped[date] = mapped_column(Date, primary_key=True)
+    sent: Mapped[int] = mapped_column(server_default=text("0"))
+    counted: Mapped[int] = mapped_column(server_default=text("0"))

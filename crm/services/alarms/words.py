@@ -69,6 +69,13 @@ WORDS: dict[AlarmKind, AlarmWords] = {
         Severity.SEVERE,
         NUMBER,
     ),
+    AlarmKind.NUMBER_UNPAID: AlarmWords(
+        "Meta does not send for %(number)s: a payment is missing",
+        "Nothing can be sent from this number; answers wait. Meta said: %(reason)s",
+        "Mend the payment method of the account in Meta's Business Manager, then press Resume.",
+        Severity.SEVERE,
+        NUMBER,
+    ),
     AlarmKind.WEBHOOK_FAILED: AlarmWords(
         "Something that arrived could not be stored",
         "Deliveries that failed: %(count)s. They are kept; words of customers may be missing.",

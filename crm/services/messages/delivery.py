@@ -98,7 +98,7 @@ class Outgoing:
 FIND_DUE_NUMBERS = text("""
     SELECT n.id FROM whatsapp_numbers n
     LEFT JOIN number_pace p ON p.whatsapp_number_id = n.id
-    WHERE (n.deleted_at IS NULL
+    WHERE (n.deleted_at IS NULL AND n.sending_paused_at IS NULL
            AND (n.status = 'active' OR (n.status = 'error' AND p.held_until <= clock_timestamp()))
            AND EXISTS (SELECT FROM message_queue q
                        WHERE q.whatsapp_number_id = n.id AND q.status = 'pending'
@@ -118,7 +118,7 @@ LOCK_PACE = text("""
            extract(epoch FROM p.free_at - clock_timestamp())::float AS ahead_seconds,
            p.held_until <= clock_timestamp() AS may_probe
     FROM number_pace p JOIN whatsapp_numbers n ON n.id = p.whatsapp_number_id
-    WHERE n.id = :number_id AND n.deleted_at IS NULL
+    WHERE n.id = :number_id AND n.deleted_at IS NULL AND n.sending_paused_at IS NULL
     FOR UPDATE OF p
 """)
 

@@ -17,6 +17,7 @@ from crm.db import database_now, db
 from crm.models import ClientIdentity, IdentityKind, MessageStatus, ReceiptStatus
 from crm.providers.meta import codes
 from crm.providers.outbound import Effect, ProviderError, SendResult
+from crm.services import sending
 from crm.services.messages.announcing import announce_ticks, lock_chats
 from crm.services.messages.delivery import Claim, Settings
 from crm.services.messages.receipts import WRITE_TICKS, take_early_reports, tick_of, tick_row
@@ -81,28 +82,6 @@ SLOW_DOWN = text("""
     WHERE whatsapp_number_id = :number_id
 """)
 
-STOP_NUMBER = text("""
-    UPDATE whatsapp_numbers SET status = 'error', last_error = :reason, updated_at = now()
-    WHERE id = :number_id AND status IN ('active', 'error')
-""")
-
-HOLD_NUMBER = text("""
-    UPDATE number_pace SET
-        held_until = clock_timestamp() + make_interval(secs => :seconds), hold_tries = :tries
-    WHERE whatsapp_number_id = :number_id
-""")
-
-HOLD_TRIES = text("SELECT hold_tries FROM number_pace WHERE whatsapp_number_id = :number_id")
-
-RELEASE_NUMBER = text("""
-    UPDATE whatsapp_numbers SET status = 'active', last_error = NULL, updated_at = now()
-    WHERE id = :number_id AND status = 'error'
-""")
-
-FREE_NUMBER = text("""
-    UPDATE number_pace SET held_until = NULL, hold_tries = 0 WHERE whatsapp_number_id = :number_id
-""")
-
 FIND_EXPIRED = text("""
     SELECT q.id, q.chat_id FROM message_queue q
     WHERE q.whatsapp_number_id = :number_id AND q.status = 'processing'
@@ -163,7 +142,7 @@ def record_sent(claim: Claim, result: SendResult) -> bool:
         db.session.execute(KEEP_NAME, name)
     _learn_identities(row.client_id, result)
     if claim.is_probe:
-        _release_number(claim.number_id)
+        sending.release_number(claim.number_id)
     announce_ticks({row.id: row.chat_id})
     return True
 
@@ -307,29 +286,18 @@ def _judge_number(claim: Claim, error: ProviderError, *, settings: Settings) -> 
         db.session.execute(SLOW_DOWN, {"number_id": claim.number_id, "seconds": seconds})
     elif claim.is_probe and error.effect in (Effect.PERMANENT, Effect.PAIR):
         # It refused this message, so it listens to the number again.
-        _release_number(claim.number_id)
+        sending.release_number(claim.number_id)
 
 
 def _hold_number(claim: Claim, error: ProviderError, *, settings: Settings) -> None:
-    tries = 0
-    if claim.is_probe:
-        tries = db.session.scalar(HOLD_TRIES, {"number_id": claim.number_id}) or 0
-    db.session.execute(STOP_NUMBER, {"number_id": claim.number_id, "reason": error.reason})
-    db.session.execute(
-        HOLD_NUMBER,
-        {
-            "number_id": claim.number_id,
-            "seconds": max(settings.backoff.hold(tries), error.wait_seconds or 0.0),
-            "tries": tries + 1,
-        },
+    tries = sending.find_hold_tries(claim.number_id) if claim.is_probe else 0
+    sending.stop_number(
+        claim.number_id,
+        code=error.code,
+        reason=error.reason,
+        seconds=max(settings.backoff.hold(tries), error.wait_seconds or 0.0),
+        tries=tries + 1,
     )
-    log.error("number_refused", number_id=claim.number_id, code=error.code, probe=claim.is_probe)
-
-
-def _release_number(number_id: int) -> None:
-    db.session.execute(RELEASE_NUMBER, {"number_id": number_id})
-    db.session.execute(FREE_NUMBER, {"number_id": number_id})
-    log.info("number_works_again", number_id=number_id)
 
 
 def _learn_identities(client_id: int, result: SendResult) -> None:
