@@ -1,7 +1,8 @@
 """HTTP calls with one deadline over everything, that know whether the body left this machine.
 
 `requests` bounds each read, not the whole call: a server that drips a byte every few seconds keeps
-a worker for ever. Here every send and every read gets what is left of one deadline, headers
+a worker for ever. It also spends more time on a call than its pool, urllib3, which we use directly:
+what it adds (cookies, redirects, proxies from the environment) we do not want. Here every send and every read gets what is left of one deadline, headers
 included. The road not taken is a watchdog thread that shuts sockets down: it races with the pool,
 which may already have lent the socket to the next call.
 
@@ -21,9 +22,8 @@ from dataclasses import dataclass, field
 from http.client import HTTPResponse
 from typing import IO, Any
 
-import requests
+import certifi
 import urllib3
-from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.util.connection import create_connection
@@ -160,17 +160,8 @@ class _TimedHTTPSPool(HTTPSConnectionPool):
     ConnectionCls = _TimedHTTPSConnection
 
 
-class _TimedAdapter(HTTPAdapter):
-    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        super().init_poolmanager(*args, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = {
-            "http": _TimedHTTPPool,
-            "https": _TimedHTTPSPool,
-        }
-
-
 class TimedHttp:
-    """Sends requests, one kept-alive `requests.Session` per thread.
+    """Sends requests, one set of kept-alive connections per thread.
 
     `connect_seconds` bounds connecting (per address of the host), `total_seconds` the whole call.
     `max_answer_bytes` caps what is read. A connection idle for more than `max_idle_seconds` is not
@@ -222,29 +213,32 @@ class TimedHttp:
         call = _Call(deadline=time.monotonic() + self.total_seconds, guard=self.guard)
         _current.call = call
         try:
-            session = self._session()
-            response = session.request(
+            response = self._connections().urlopen(
                 method,
                 url,
-                data=body,
+                body=body,
                 # Compression is refused: nothing we ask for is long, and a small answer that
                 # unpacks to gigabytes is then no matter.
-                headers={**headers, "Accept-Encoding": "identity"},
-                timeout=(min(self.connect_seconds, self.total_seconds), self.total_seconds),
-                allow_redirects=False,
-                stream=True,
+                headers={**headers, "Accept-Encoding": "identity", **_length(body)},
+                timeout=urllib3.Timeout(
+                    connect=min(self.connect_seconds, self.total_seconds), read=self.total_seconds
+                ),
+                retries=False,
+                redirect=False,
+                preload_content=False,
+                decode_content=False,
             )
             try:
-                content = self._read(response, into if response.status_code == 200 else None)
+                content = self._read(response, into if response.status == 200 else None)
             finally:
                 response.close()
+                response.release_conn()
             self._threads.used_at = time.monotonic()
-            return Answer(status=response.status_code, headers=response.headers, body=content)
+            return Answer(status=response.status, headers=response.headers, body=content)
         except (
-            requests.RequestException,
             urllib3.exceptions.HTTPError,
             OSError,
-            UnicodeError,  # a header that is not latin-1, such as a token with a typing error
+            ValueError,  # a header that cannot be one, such as a token with a typing error
         ) as error:
             # The reason names the kind only: the text of these errors repeats the address.
             raise HttpFailure(
@@ -253,27 +247,25 @@ class TimedHttp:
         finally:
             _current.call = None
 
-    def _session(self) -> requests.Session:
-        session: requests.Session | None = getattr(self._threads, "session", None)
-        if session is None:
-            session = requests.Session()
-            session.trust_env = False  # no proxies and no .netrc from the environment
-            session.mount("http://", _TimedAdapter())
-            session.mount("https://", _TimedAdapter())
-            self._threads.session = session
+    def _connections(self) -> urllib3.PoolManager:
+        pool: urllib3.PoolManager | None = getattr(self._threads, "pool", None)
+        if pool is None:
+            pool = urllib3.PoolManager(cert_reqs="CERT_REQUIRED", ca_certs=certifi.where())
+            pool.pool_classes_by_scheme = {"http": _TimedHTTPPool, "https": _TimedHTTPSPool}
+            self._threads.pool = pool
         elif time.monotonic() - self._threads.used_at > self.max_idle_seconds:
-            session.close()  # drops the pooled connections; the session itself stays usable
+            pool.clear()  # drops the open connections; the pool itself stays usable
         self._threads.used_at = time.monotonic()
-        return session
+        return pool
 
     def _read(
-        self, response: requests.Response, into: Callable[[bytes], object] | None
+        self, response: urllib3.BaseHTTPResponse, into: Callable[[bytes], object] | None
     ) -> bytes | None:
         if response.headers.get("Content-Encoding", "identity") != "identity":
             return None
         parts: list[bytes] = []
         length = 0
-        while chunk := response.raw.read(65536, decode_content=False):
+        while chunk := response.read(65536, decode_content=False):
             if into is None:
                 parts.append(chunk)
             else:
@@ -282,3 +274,13 @@ class TimedHttp:
             if length > self.max_answer_bytes:
                 return None
         return b"".join(parts)
+
+
+def _length(body: bytes | IO[bytes] | None) -> dict[str, str]:
+    """Of an open file from where it stands: without its length it would go out in chunks."""
+    if body is None or isinstance(body, bytes):
+        return {}
+    here = body.tell()
+    end = body.seek(0, io.SEEK_END)
+    body.seek(here)
+    return {"Content-Length": str(end - here)}

@@ -54,7 +54,7 @@ def test_it_sends_a_text_and_returns_metas_id():
     with serving(answer(200, ACCEPTED)) as server:
         result = send(server.url, text("Buenos días 👋", reply_to="wamid.Q"))
 
-    assert result == SendResult("wamid.ABC", "573001234567", None, "accepted")
+    assert result == SendResult("wamid.ABC", "573001234567", state="accepted")
     assert server.seen[0].head.startswith("POST /111/messages HTTP/1.1")
     assert "Authorization: Bearer secret-token" in server.seen[0].head
     assert server.seen[0].json == {
