@@ -9,10 +9,10 @@ import os
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 from uuid import uuid4
 
 import structlog
@@ -20,11 +20,12 @@ from flask import Flask, current_app
 from sqlalchemy.exc import DBAPIError
 
 from crm.config import Config
-from crm.db import atomic, db, retrying
+from crm.db import atomic, db, postpone_callbacks, retrying
 from crm.doorbell import job, ring
 from crm.jobs import shutdown
 from crm.jobs.media import media_client
 from crm.lib.addresses import PublicOnly
+from crm.lib.batching import BatchInterrupted, GroupCommit
 from crm.lib.timed_http import TimedHttp
 from crm.providers.clients import ProviderClients
 from crm.providers.meta.client import MetaClient
@@ -32,7 +33,8 @@ from crm.providers.outbound import ProviderError, SendsMessages
 from crm.providers.wppconnect.client import WppConnectChannel, WppConnectClient
 from crm.services import files
 from crm.services.media import uploading
-from crm.services.messages import delivery, outcomes, receipts, replay
+from crm.services.messages import accepted, delivery, loading, outcomes, receipts, replay
+from crm.services.messages.accepted import Accepted
 from crm.services.messages.backoff import Backoff
 from crm.services.messages.delivery import Claim, Outgoing, Settings
 
@@ -41,13 +43,20 @@ T = TypeVar("T")
 
 # Under the job's time-out with room for the longest call (20 s).
 SECONDS = 60
-THREADS = 32
+# Meta answers in 100 to 400 ms: 80 a second of one number are some 24 calls under way.
+THREADS = 64
 # One number whose provider hangs must leave threads for the others.
-THREADS_PER_NUMBER = 16
+THREADS_PER_NUMBER = 24
 # With nothing to send, how far ahead it waits for a row or for a number's pace, and how often it
 # looks. Longer waits are left to the clock's sweep.
 LINGER_SECONDS = 3.0
 LOOK_EVERY = 0.05
+# While every claim is a full one, how long another number may go unnoticed.
+LOOK_AGAIN = 0.25
+# While many leave, a step waits this long at most for as many as it last took together.
+PATIENCE_SECONDS = 0.005
+# While most threads are busy, how long a claim waits for more of them.
+GATHER_SECONDS = 0.02
 # How often a long drain looks for the leases of workers that are gone.
 TIDY_EVERY = 2.0
 # A message whose file travels with it (WPPConnect): the call's time and some more.
@@ -94,6 +103,7 @@ def settings_of(config: Config) -> Settings:
     return Settings(
         graph_url=config.meta_graph_url,
         encryption_keys=config.encryption_keys,
+        zone=config.default_time_zone,
         lease_seconds=config.lease_seconds,
         uncertain_hold_seconds=config.uncertain_hold_seconds,
         backoff=Backoff(config.retry_base_seconds),
@@ -111,7 +121,10 @@ class Drain:
         self.app = app
         self.settings = settings
         self.client = client
+        self.books = Books(app, settings)
         self.owner = uuid4()
+        # The last claim got all that it had room for: there is more of the same.
+        self._is_full = False
         self._busy: Counter[int] = Counter()
         self._free = threading.Condition()
 
@@ -119,15 +132,19 @@ class Drain:
         """Send until nothing is due; True if time ran out before that."""
         end = time.monotonic() + seconds
         tidied: dict[int, float] = {}
+        numbers: list[int] = []
+        looked_at = 0.0
         idle_since: float | None = None
         try:
             while time.monotonic() < end and not shutdown.is_asked():
                 # Asked before looking: a message that ends meanwhile may let another one go, which
                 # a look that came too early did not see.
                 was_quiet = self._is_quiet()
-                numbers = self._find_numbers(first)
+                now = time.monotonic()
+                if not self._is_full or now - looked_at > LOOK_AGAIN:
+                    numbers, looked_at = self._find_numbers(first), now
                 for number_id in numbers:
-                    if time.monotonic() - tidied.get(number_id, 0) > TIDY_EVERY:
+                    if now - tidied.get(number_id, 0) > TIDY_EVERY:
                         self._tidy(number_id)
                         tidied[number_id] = time.monotonic()
                 started, wait = self._start(numbers)
@@ -157,29 +174,34 @@ class Drain:
 
     def _start(self, numbers: list[int]) -> tuple[int, float | None]:
         """Claim and hand over; how many, and the shortest wait for a number's pace."""
-        started, waits = 0, []
-        for number_id in numbers:
-            with self._free:
-                room = min(THREADS - self._busy.total(), THREADS_PER_NUMBER - self._busy[number_id])
-            if room < 1:
-                continue
-            claimed = _unit(
-                partial(
-                    delivery.claim_due,
-                    number_id,
-                    owner=self.owner,
-                    settings=self.settings,
-                    limit=room,
-                )
-            )
-            if claimed.wait_seconds:
-                waits.append(claimed.wait_seconds)
-            for claim in claimed.claims:
-                with self._free:
-                    self._busy[number_id] += 1
-                _pool().submit(self._send_and_let_go, claim)
-                started += 1
-        return started, min(waits, default=None)
+        rooms = self._rooms(numbers)
+        if not rooms:
+            return 0, None
+        claimed = _unit(
+            partial(delivery.claim_due, rooms, owner=self.owner, settings=self.settings)
+        )
+        self._is_full = len(claimed.claims) == sum(rooms.values())
+        if not claimed.claims:
+            return 0, claimed.wait_seconds or None
+        loads = self.books.load(claimed.claims)
+        with self._free:
+            self._busy.update(claim.number_id for claim in claimed.claims)
+        for claim, load in zip(claimed.claims, loads, strict=True):
+            _pool().submit(self._send_and_let_go, claim, load)
+        return len(claimed.claims), claimed.wait_seconds or None
+
+    def _rooms(self, numbers: list[int]) -> dict[int, int]:
+        """How many threads each number may take now: what is free in equal parts, one at least."""
+        with self._free:
+            free = THREADS - self._busy.total()
+            rooms: dict[int, int] = {}
+            for n, number_id in enumerate(numbers):
+                share = -(-free // (len(numbers) - n))
+                room = min(share, THREADS_PER_NUMBER - self._busy[number_id])
+                if room > 0:
+                    rooms[number_id] = room
+                    free -= room
+        return rooms
 
     def _worth_waiting(self, pace_wait: float | None, idle_since: float) -> bool:
         if time.monotonic() - idle_since > LINGER_SECONDS:
@@ -193,19 +215,24 @@ class Drain:
             return not self._busy.total()
 
     def _wait_for_an_end(self) -> None:
-        """Wait until a message under way ends, or a moment."""
+        """Wait until a message under way ends, or a moment; while most threads are busy, until
+        some are free together: a claim costs the same for one row and for ten."""
         with self._free:
-            if self._busy.total():
-                self._free.wait(LOOK_EVERY)
+            if not self._busy.total():
+                return
+            self._free.wait(LOOK_EVERY)
+            self._free.wait_for(
+                lambda: self._busy.total() <= THREADS * 2 // 3, timeout=GATHER_SECONDS
+            )
 
     def _wait_for_all(self) -> None:
         with self._free:
             self._free.wait_for(lambda: not self._busy.total())
 
-    def _send_and_let_go(self, claim: Claim) -> None:
+    def _send_and_let_go(self, claim: Claim, load: Outgoing | ProviderError) -> None:
         try:
             with self.app.app_context():
-                send_one(claim, settings=self.settings, client=self.client)
+                send_one(claim, load, books=self.books, client=self.client)
         except Exception:
             # The row keeps its lease; when that ends it waits again or becomes uncertain.
             log.exception("delivery_broke", message_id=claim.message_id)
@@ -215,21 +242,94 @@ class Drain:
                 self._free.notify_all()
 
 
-def send_one(claim: Claim, *, settings: Settings, client: SendsMessages) -> None:
+class Books:
+    """The database's side of many sends at once: one transaction for all threads that are at the
+    same step. A set that is refused is done again one by one, so that one harms no other.
+    """
+
+    def __init__(self, app: Flask, settings: Settings) -> None:
+        self.app = app
+        self.settings = settings
+        many: dict[str, Any] = {"most": THREADS, "patience": PATIENCE_SECONDS}
+        self.starts: GroupCommit[Claim, bool] = GroupCommit(
+            partial(self._run, partial(delivery.mark_submitted, settings=settings)), **many
+        )
+        self.ends: GroupCommit[Accepted, bool] = GroupCommit(
+            partial(self._run, partial(accepted.record_sent, zone=settings.zone)), **many
+        )
+
+    def load(self, claims: Sequence[Claim]) -> Sequence[Outgoing | ProviderError]:
+        """What the claimed rows say."""
+        loads, _ = self._run(partial(loading.load_outgoing, settings=self.settings), claims)
+        return loads
+
+    def _run(
+        self, work: Callable[[Sequence[Any]], Sequence[Any]], items: Sequence[Any]
+    ) -> tuple[Sequence[Any], Callable[[], None]]:
+        """One step for all `items`; browsers and doorbells are told when the threads go on."""
+
+        def unit(some: Sequence[Any]) -> tuple[Sequence[Any], Callable[[], None]]:
+            def once() -> tuple[Sequence[Any], Callable[[], None]]:
+                with atomic():
+                    return work(some), postpone_callbacks()
+
+            return retrying(once)
+
+        # A session of its own, which the step takes along when it ends.
+        with self.app.app_context():
+            try:
+                return unit(items)
+            except DBAPIError as error:
+                if len(items) == 1 or is_away(error):
+                    raise
+                log.warning("delivery_set_refused", error=type(error).__name__)
+            results: list[Any] = []
+            callbacks: list[Callable[[], None]] = []
+            for item in items:
+                try:
+                    (result,), callback = unit([item])
+                except DBAPIError as error:
+                    results.append(error)
+                else:
+                    results.append(result)
+                    callbacks.append(callback)
+            return results, partial(_call_all, callbacks)
+
+
+def _call_all(callbacks: list[Callable[[], None]]) -> None:
+    for callback in callbacks:
+        callback()
+
+
+def is_away(error: DBAPIError) -> bool:
+    """There is no database at this moment: one by one would be no better."""
+    return error.connection_invalidated or getattr(error.orig, "pgcode", None) is None
+
+
+def send_one(
+    claim: Claim, load: Outgoing | ProviderError, *, books: Books, client: SendsMessages
+) -> None:
     """Send one claimed message and record what became of it. No transaction is open meanwhile."""
+    settings = books.settings
     with contextlib.ExitStack() as borrowed:
         try:
-            outgoing = _unit(partial(delivery.load_outgoing, claim, settings=settings))
-            outgoing = _with_file(outgoing, borrowed, settings=settings)
+            if isinstance(load, ProviderError):
+                raise load
+            outgoing = _with_file(load, borrowed, settings=settings)
         except ProviderError as error:
-            # An `except` name ends with its block; the unit runs inside it.
-            _record(partial(outcomes.record_error, claim, error, settings=settings, called=False))
+            refused = partial(outcomes.record_error, claim, error, settings=settings, called=False)
+            _record(partial(_unit, refused))
             return
         if uploading.needs_upload(outgoing.message.content):
             # The bytes travel with the message: a call as long as they are.
             lease = max(settings.lease_seconds, FILE_LEASE_SECONDS)
-            settings = dataclasses.replace(settings, lease_seconds=lease)
-        _send_loaded(outgoing, settings=settings, client=client)
+            longer = dataclasses.replace(settings, lease_seconds=lease)
+            (is_ours,) = _unit(partial(delivery.mark_submitted, [claim], settings=longer))
+        else:
+            is_ours = books.starts.submit(claim)
+        db.session.remove()
+        if is_ours:
+            _call(outgoing, books=books, client=client)
 
 
 def _with_file(
@@ -248,20 +348,19 @@ def _with_file(
     return uploading.attach(outgoing, uploader, settings=settings, unit=_unit, spool=spool)
 
 
-def _send_loaded(outgoing: Outgoing, *, settings: Settings, client: SendsMessages) -> None:
+def _call(outgoing: Outgoing, *, books: Books, client: SendsMessages) -> None:
     claim = outgoing.claim
-    if not _unit(partial(delivery.mark_submitted, claim, settings=settings)):
-        return
-    db.session.remove()
     try:
         result = client.send(outgoing.channel, outgoing.message)
     except ProviderError as error:
         if error.permanent and uploading.has_file(outgoing.message.content):
             # Perhaps it was the file's id that is no longer known: a person's retry uploads anew.
             _unit(partial(uploading.forget_upload, claim))
-        _record(partial(outcomes.record_error, claim, error, settings=settings))
+        # An `except` name ends with its block; the unit runs inside it.
+        refused = partial(outcomes.record_error, claim, error, settings=books.settings)
+        _record(partial(_unit, refused))
     else:
-        _record(partial(outcomes.record_sent, claim, result))
+        _record(partial(books.ends.submit, Accepted(claim, result, counts=outgoing.counts)))
 
 
 def _unit(work: Callable[[], T]) -> T:
@@ -274,13 +373,13 @@ def _unit(work: Callable[[], T]) -> T:
     return retrying(once)
 
 
-def _record(work: Callable[[], bool]) -> None:
+def _record(work: Callable[[], object]) -> None:
     """Keep an outcome, with some patience: without it the message ends as uncertain."""
     for left in reversed(range(RECORD_TRIES)):
         try:
-            _unit(work)
+            work()
             return
-        except DBAPIError:
+        except (DBAPIError, BatchInterrupted):
             if not left:
                 raise
             db.session.remove()

@@ -2,9 +2,10 @@
 
 `requests` bounds each read, not the whole call: a server that drips a byte every few seconds keeps
 a worker for ever. It also spends more time on a call than its pool, urllib3, which we use directly:
-what it adds (cookies, redirects, proxies from the environment) we do not want. Here every send and every read gets what is left of one deadline, headers
-included. The road not taken is a watchdog thread that shuts sockets down: it races with the pool,
-which may already have lent the socket to the next call.
+what it adds (cookies, redirects, proxies from the environment) we do not want. Here every send and
+every read gets what is left of one deadline, headers included. The road not taken is a watchdog
+thread that shuts sockets down: it races with the pool, which may already have lent the socket to
+the next call.
 
 Whether the body went out decides between "try again" and "nobody knows", so it is noted where the
 bytes are handed to the socket, not guessed from the exception.

@@ -23,8 +23,10 @@ from crm.providers.base import Receipt
 from crm.providers.meta.codes import CODES
 from crm.providers.outbound import Effect, ProviderError, SendResult, Text
 from crm.services.messages import delivery, outcomes
+from crm.services.messages.accepted import Accepted, record_sent
 from crm.services.messages.backoff import Backoff
 from crm.services.messages.delivery import Settings
+from crm.services.messages.loading import load_outgoing
 from crm.services.messages.receipts import apply_receipts
 from tests.factories import make_chat, make_client, make_identity, make_number, make_queued_message
 
@@ -59,7 +61,7 @@ def queue(chat, **fields):
 
 def claim(number, settings, *, owner=ME, limit=10):
     with atomic():
-        return delivery.claim_due(number.id, owner=owner, settings=settings, limit=limit)
+        return delivery.claim_due({number.id: limit}, owner=owner, settings=settings)
 
 
 def claim_one(number, settings, **more):
@@ -69,7 +71,7 @@ def claim_one(number, settings, **more):
 
 def submit(found, settings):
     with atomic():
-        return delivery.mark_submitted(found, settings=settings)
+        return delivery.mark_submitted([found], settings=settings)[0]
 
 
 def fail(found, settings, effect=Effect.RETRY, code="131000", **more):
@@ -80,7 +82,7 @@ def fail(found, settings, effect=Effect.RETRY, code="131000", **more):
 
 def succeed(found, wamid="wamid.OK", **more):
     with atomic():
-        return outcomes.record_sent(found, SendResult(wamid, **more))
+        return record_sent([Accepted(found, SendResult(wamid, **more))], zone="America/Bogota")[0]
 
 
 def fresh(row):
@@ -222,7 +224,10 @@ def test_a_fast_number_may_start_several_at_once_but_not_all(number, settings):
 
 def load(found, settings):
     with atomic():
-        return delivery.load_outgoing(found, settings=settings)
+        (load,) = load_outgoing([found], settings=settings)
+    if isinstance(load, ProviderError):
+        raise load
+    return load
 
 
 def test_it_reads_all_that_the_provider_needs(number, chat, settings):
@@ -280,7 +285,7 @@ def test_an_opt_out_meanwhile_stops_advertising_and_no_answer(number, chat, sett
     found = claim_one(number, settings)
     chat.client.opt_in_date = utcnow()
     db.session.commit()
-    assert delivery.load_outgoing(found, settings=settings).message.content.name == "oferta"
+    assert load(found, settings).message.content.name == "oferta"
     chat.client.opt_in = False
     db.session.commit()
     assert refused(found, settings).code == "opted_out"

@@ -20,6 +20,7 @@ from crm.models import Message, MessageStatus, QueuedMessage, QueueStatus
 from crm.providers.base import Receipt
 from crm.providers.outbound import Effect, ProviderError, SendResult, Text
 from crm.services.messages import delivery, outcomes
+from crm.services.messages.accepted import Accepted, record_sent
 from crm.services.messages.delivery import Claim, Settings
 from crm.services.messages.outbound import queue_outbound
 from crm.services.messages.receipts import apply_receipts
@@ -73,9 +74,8 @@ class Delivery:
 
     def claim(self, pick: int) -> None:
         with atomic():
-            claimed = delivery.claim_due(
-                self.number.id, owner=uuid.uuid4(), settings=SETTINGS, limit=1 + pick % 3
-            )
+            rooms = {self.number.id: 1 + pick % 3}
+            claimed = delivery.claim_due(rooms, owner=uuid.uuid4(), settings=SETTINGS)
         self.workers += [Worker(claim) for claim in claimed.claims]
 
     def call(self, pick: int) -> None:
@@ -85,7 +85,7 @@ class Delivery:
             return
         fate = FATES[pick % len(FATES)]
         with atomic():
-            may = delivery.mark_submitted(worker.claim, settings=SETTINGS)
+            (may,) = delivery.mark_submitted([worker.claim], settings=SETTINGS)
         if not may or fate == "dies":
             self.workers.remove(worker)
             return
@@ -102,7 +102,7 @@ class Delivery:
         self.workers.remove(worker)
         with atomic():
             if isinstance(worker.answer, SendResult):
-                outcomes.record_sent(worker.claim, worker.answer)
+                record_sent([Accepted(worker.claim, worker.answer)], zone="UTC")
             else:
                 assert worker.answer is not None
                 outcomes.record_error(worker.claim, worker.answer, settings=SETTINGS)

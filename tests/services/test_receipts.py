@@ -126,7 +126,7 @@ def test_a_receipt_of_an_unknown_message_waits_and_is_harmless_twice(chat):
     assert db.session.scalar(select(func.count(EarlyReceipt.id))) == 2
     message = sent_message(chat)
     with atomic():
-        reports = take_early_reports(whatsapp_message_id="wamid.X", client_key=message.client_key)
+        reports = take_early_reports({message.id: ("wamid.X", message.client_key)})[message.id]
     assert sorted(one.status for one in reports) == ["delivered", "sent"]
     assert db.session.scalar(select(func.count(EarlyReceipt.id))) == 0
 

@@ -11,6 +11,7 @@ from crm.providers.meta import codes
 from crm.providers.outbound import Effect, ProviderError, SendResult
 from crm.services import sending
 from crm.services.messages import delivery, outcomes
+from crm.services.messages.accepted import Accepted, record_sent
 from crm.services.messages.delivery import Settings
 from tests.factories import make_chat, make_number, make_queued_message, make_user
 
@@ -33,7 +34,7 @@ def message(number):
 
 def claim(number):
     with atomic():
-        return delivery.claim_due(number.id, owner=uuid.uuid4(), settings=SETTINGS, limit=10).claims
+        return delivery.claim_due({number.id: 10}, owner=uuid.uuid4(), settings=SETTINGS).claims
 
 
 def due():
@@ -103,7 +104,7 @@ def test_resume_lets_one_message_try_and_its_yes_ends_the_alarm(number, message)
     assert probe.is_probe
     assert claim(number) == []
     with atomic():
-        outcomes.record_sent(probe, SendResult("wamid.1"))
+        record_sent([Accepted(probe, SendResult("wamid.1"))], zone="UTC")
     db.session.expire_all()
     assert number.status is NumberStatus.ACTIVE
     assert open_alarms() == set()

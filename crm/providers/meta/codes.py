@@ -128,6 +128,7 @@ OURS: dict[str, str] = {
     "recipient_missing": "This contact has no number or user id to write to.",
     "opted_out": "This contact has not agreed to advertising.",
     "blocked": "This contact is blocked.",
+    "daily_limit": "The number has reached its daily limit.",
 }
 """Codes of our own, in messages.error_code beside Meta's."""
 

@@ -18,6 +18,8 @@ from dataclasses import asdict, dataclass, field
 from functools import singledispatch
 from typing import Any
 
+from sqlalchemy import Row
+
 from crm.models import Message, MessageType
 from crm.providers.outbound import (
     BodyParameter,
@@ -140,8 +142,10 @@ def _(content: FilledTemplate) -> Described:
     return Described(MessageType.TEMPLATE, None, {"template": template})
 
 
-def read_content(message: Message) -> Content:
-    """The shape that leaves for the provider. ValueError for a kind that is none of ours."""
+def read_content(message: Message | Row[Any]) -> Content:
+    """The shape that leaves for the provider. A plain row with the model's names will do.
+
+    ValueError for a kind that is none of ours."""
     meta = message.meta or {}
     text = message.content or ""
     match message.message_type:
@@ -157,9 +161,9 @@ def read_content(message: Message) -> Content:
             return _read_interactive(text, meta["interactive"])
         case MessageType.TEMPLATE:
             return _read_template(meta["template"])
-        case kind if kind.value in list(MediaKind):
+        case kind if kind in list(MediaKind):
             voice = bool(meta.get("voice"))
-            return _read_media(kind.value, meta.get("media") or {}, text or None, voice)
+            return _read_media(str(kind), meta.get("media") or {}, text or None, voice)
         case kind:
             raise ValueError(f"a message of the kind {kind} cannot be sent")
 

@@ -12,37 +12,21 @@ from __future__ import annotations
 
 import math
 import random
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-import structlog
-from sqlalchemy import select, text
+from sqlalchemy import text
 
 from crm.db import db
-from crm.lib.crypto import DecryptionError, decrypt
-from crm.models import (
-    Client,
-    ClientIdentity,
-    IdentityKind,
-    Message,
-    MessageStatus,
-    MessageType,
-    NumberStatus,
-    Provider,
-    WhatsappNumber,
-)
-from crm.providers.meta import codes
+from crm.models import NumberStatus, Provider
 from crm.providers.meta.client import MetaChannel
-from crm.providers.outbound import Effect, OutboundMessage, ProviderError, Recipient
+from crm.providers.outbound import OutboundMessage
 from crm.providers.wppconnect.client import WppConnectChannel
-from crm.services.messages import window
+from crm.services.messages import limits
 from crm.services.messages.backoff import Backoff
-from crm.services.messages.consent import is_unwanted
-from crm.services.messages.contents import read_content
-from crm.services.wppconnect import outgoing
-
-log = structlog.get_logger(__name__)
 
 # How far ahead of its even pace a number may run: a tenth of a second's worth of messages.
 BURST_SECONDS = 0.1
@@ -56,6 +40,8 @@ class Settings:
 
     graph_url: str
     encryption_keys: tuple[str, ...] = field(repr=False)
+    zone: str = "America/Bogota"
+    """In which a day begins and ends."""
     lease_seconds: float = 30
     uncertain_hold_seconds: float = 30
     unresolved_seconds: float = 600
@@ -74,11 +60,12 @@ class Claim:
     attempt: int
     is_probe: bool = False
     """The number was refused before; this message tries whether it is taken again."""
+    priority: int = 100
 
 
 @dataclass(frozen=True)
 class Claimed:
-    """What `claim_due` got, and after how many seconds the number has room for more (0 = now)."""
+    """What `claim_due` got, and after how many seconds a number has room for more (0 = now)."""
 
     claims: list[Claim]
     wait_seconds: float = 0.0
@@ -91,6 +78,8 @@ class Outgoing:
     claim: Claim
     channel: MetaChannel | WppConnectChannel
     message: OutboundMessage
+    counts: bool = False
+    """Against the number's daily limit."""
 
 
 # Rows of numbers that may send (or probe) now, and leases that ran out. Each part stops at the
@@ -113,70 +102,96 @@ FIND_DUE_NUMBERS = text("""
     ORDER BY n.id
 """)
 
-LOCK_PACE = text("""
-    SELECT n.status, n.provider, n.rate_limit_per_minute, p.held_until, p.hold_tries,
+LOCK_PACES = text(f"""
+    SELECT n.id, n.status, n.provider, n.rate_limit_per_minute, n.daily_message_limit,
+           n.limit_action, COALESCE(d.counted, 0) AS counted,
            extract(epoch FROM p.free_at - clock_timestamp())::float AS ahead_seconds,
            p.held_until <= clock_timestamp() AS may_probe
     FROM number_pace p JOIN whatsapp_numbers n ON n.id = p.whatsapp_number_id
-    WHERE n.id = :number_id AND n.deleted_at IS NULL AND n.sending_paused_at IS NULL
+    LEFT JOIN number_days d ON d.whatsapp_number_id = n.id AND d.day = {limits.TODAY}
+    WHERE n.id = ANY(CAST(:numbers AS int[])) AND n.deleted_at IS NULL
+      AND n.sending_paused_at IS NULL
+    ORDER BY n.id
     FOR UPDATE OF p
-""")
+""")  # noqa: S608 - TODAY is ours
 
-ADD_PACE = text("""
+ADD_PACES = text("""
     INSERT INTO number_pace (whatsapp_number_id)
-    SELECT id FROM whatsapp_numbers WHERE id = :number_id
+    SELECT id FROM whatsapp_numbers WHERE id = ANY(CAST(:numbers AS int[])) ORDER BY id
     ON CONFLICT DO NOTHING
 """)
 
 # A row waits while anything before it in its chat is pending (a back-off holds the chat too) or on
-# its way, and for a while behind one whose outcome is unknown. Failed ones release at once.
+# its way, and for a while behind one whose outcome is unknown. Failed ones release at once, and
+# what waits for the daily limit alone holds nobody.
 CLAIM = text("""
     WITH due AS (
-        SELECT q.id FROM message_queue q
-        WHERE q.whatsapp_number_id = :number_id AND q.status = 'pending'
-          AND q.scheduled_at <= clock_timestamp()
-          AND NOT EXISTS (
-              SELECT FROM message_queue e
-              WHERE e.chat_id = q.chat_id AND e.id < q.id
-                AND e.status IN ('pending', 'processing', 'uncertain')
-                AND (e.status <> 'uncertain' OR e.processing_completed_at
-                     > clock_timestamp() - make_interval(secs => :hold)))
-        ORDER BY q.priority DESC, q.scheduled_at, q.id
-        LIMIT :limit
-        FOR UPDATE SKIP LOCKED
+        SELECT one.id
+        FROM unnest(CAST(:numbers AS int[]), CAST(:rooms AS int[])) AS wish(number_id, room)
+        CROSS JOIN LATERAL (
+            SELECT q.id FROM message_queue q
+            WHERE q.whatsapp_number_id = wish.number_id AND q.status = 'pending'
+              AND q.scheduled_at <= clock_timestamp()
+              AND NOT EXISTS (
+                  SELECT FROM message_queue e
+                  WHERE e.chat_id = q.chat_id AND e.id < q.id
+                    AND e.status IN ('pending', 'processing', 'uncertain')
+                    AND (e.status <> 'uncertain' OR e.processing_completed_at
+                         > clock_timestamp() - make_interval(secs => :hold))
+                    AND (e.status <> 'pending' OR e.last_error IS DISTINCT FROM 'daily_limit'))
+            ORDER BY q.priority DESC, q.scheduled_at, q.id
+            LIMIT wish.room
+            FOR UPDATE SKIP LOCKED
+        ) AS one
     )
     UPDATE message_queue q SET
         status = 'processing', owner = :owner, attempts = attempts + 1, submitted_at = NULL,
         processing_started_at = clock_timestamp(), processing_completed_at = NULL,
-        lease_until = clock_timestamp() + make_interval(secs => :lease), updated_at = now()
+        lease_until = clock_timestamp() + make_interval(secs => :lease), last_error = NULL,
+        updated_at = now()
     FROM due WHERE q.id = due.id
-    RETURNING q.id, q.message_id, q.chat_id, q.attempts
+    RETURNING q.id, q.message_id, q.chat_id, q.whatsapp_number_id, q.attempts, q.priority
 """)
 
-MOVE_PACE = text("""
+MOVE_PACES = text("""
     UPDATE number_pace SET
-        free_at = GREATEST(free_at, clock_timestamp()) + make_interval(secs => :seconds),
-        held_until = CASE WHEN :is_probe
+        free_at = GREATEST(free_at, clock_timestamp()) + make_interval(secs => m.seconds),
+        held_until = CASE WHEN m.is_probe
                           THEN clock_timestamp() + make_interval(secs => :lease)
                           ELSE held_until END
-    WHERE whatsapp_number_id = :number_id
+    FROM unnest(CAST(:numbers AS int[]), CAST(:seconds AS float[]), CAST(:probes AS bool[]))
+         AS m(number_id, seconds, is_probe)
+    WHERE whatsapp_number_id = m.number_id
 """)
 
-SUBMIT = text("""
-    UPDATE message_queue SET
+# The rows are locked in the order of their numbers, as by everybody.
+FENCED = """
+    FROM messages m, (
+        SELECT l.id
+        FROM unnest(CAST(:ids AS bigint[]), CAST(:owners AS uuid[]), CAST(:attempts AS int[]))
+             AS f(id, owner, attempt)
+        JOIN message_queue l ON l.id = f.id AND l.owner = f.owner AND l.attempts = f.attempt
+                            AND l.status = 'processing'
+        ORDER BY l.id FOR NO KEY UPDATE OF l
+    ) AS fenced
+    WHERE q.id = fenced.id AND m.id = q.message_id
+"""
+
+SUBMIT = text(f"""
+    UPDATE message_queue q SET
         submitted_at = clock_timestamp(), updated_at = now(),
         lease_until = clock_timestamp() + make_interval(secs => :lease)
-    WHERE id = :queue_id AND owner = :owner AND attempts = :attempt AND status = 'processing'
-      AND submitted_at IS NULL AND lease_until > clock_timestamp()
-    RETURNING id
-""")
+    {FENCED} AND m.status = 'pending' AND q.submitted_at IS NULL
+      AND q.lease_until > clock_timestamp()
+    RETURNING q.id
+""")  # noqa: S608 - FENCED is ours
 
-COMPLETE_TOLD = text("""
-    UPDATE message_queue SET
+COMPLETE_TOLD = text(f"""
+    UPDATE message_queue q SET
         status = 'completed', processing_completed_at = clock_timestamp(), lease_until = NULL,
         updated_at = now()
-    WHERE id = :queue_id AND owner = :owner AND attempts = :attempt AND status = 'processing'
-""")
+    {FENCED} AND m.status <> 'pending'
+""")  # noqa: S608
 
 NEXT_DUE = text("""
     SELECT extract(epoch FROM min(scheduled_at) - clock_timestamp())::float
@@ -197,59 +212,88 @@ def find_next_due_seconds() -> float | None:
     return db.session.scalar(NEXT_DUE)
 
 
-def claim_due(number_id: int, *, owner: UUID, settings: Settings, limit: int = 1) -> Claimed:
-    """Claim up to `limit` due rows of a number, for calls that start at once.
+def claim_due(rooms: Mapping[int, int], *, owner: UUID, settings: Settings) -> Claimed:
+    """Claim due rows, for calls that start at once: number id -> how many at most.
 
-    The number's pace is kept here, under its lock, so that it holds over all workers together. A
-    number that the provider refuses gets one row as a probe when its time has come.
+    The numbers' paces are kept here, under their locks, so that they hold over all workers
+    together. A number that the provider refuses gets one row as a probe when its time has come.
     """
-    pace = _lock_pace(number_id)
-    if pace is None:
-        return Claimed([])
-    is_probe = pace.status == NumberStatus.ERROR and bool(pace.may_probe)
-    if pace.status != NumberStatus.ACTIVE and not is_probe:
-        return Claimed([])
-    seconds_each = 60 / pace.rate_limit_per_minute if pace.rate_limit_per_minute else 0.0
-    if pace.provider == Provider.WPPCONNECT:
-        # A phone that writes like clockwork is taken for a machine: no two pauses are alike.
-        seconds_each *= random.uniform(*JITTER)
-    room = _room(pace.ahead_seconds, seconds_each)
-    if room < 1:
-        return Claimed([], wait_seconds=max(pace.ahead_seconds - BURST_SECONDS, 0.001))
+    wishes, waits = [], []
+    for pace in _lock_paces(sorted(rooms), settings):
+        is_probe = pace.status == NumberStatus.ERROR and bool(pace.may_probe)
+        if pace.status != NumberStatus.ACTIVE and not is_probe:
+            continue
+        limits.hold_back(pace, zone=settings.zone)
+        seconds_each = 60 / pace.rate_limit_per_minute if pace.rate_limit_per_minute else 0.0
+        if pace.provider == Provider.WPPCONNECT:
+            # A phone that writes like clockwork is taken for a machine: no two pauses are alike.
+            seconds_each *= random.uniform(*JITTER)
+        room = min(_room(pace.ahead_seconds, seconds_each), rooms[pace.id])
+        if room < 1:
+            waits.append(max(pace.ahead_seconds - BURST_SECONDS, 0.001))
+            continue
+        wishes.append(_Wish(pace.id, 1 if is_probe else room, seconds_each, is_probe))
+    claims = _claim(wishes, owner=owner, settings=settings) if wishes else []
+    return Claimed(claims, wait_seconds=min(waits, default=0.0))
+
+
+@dataclass(frozen=True)
+class _Wish:
+    """How many rows of a number may start now, and by how much each moves its pace."""
+
+    number_id: int
+    room: int
+    seconds_each: float
+    is_probe: bool
+
+
+def _claim(wishes: list[_Wish], *, owner: UUID, settings: Settings) -> list[Claim]:
     rows = db.session.execute(
         CLAIM,
         {
-            "number_id": number_id,
+            "numbers": [wish.number_id for wish in wishes],
+            "rooms": [wish.room for wish in wishes],
             "hold": settings.uncertain_hold_seconds,
-            "limit": 1 if is_probe else min(limit, room),
             "owner": owner,
             "lease": settings.lease_seconds,
         },
     ).all()
-    if rows:
+    got = Counter(row.whatsapp_number_id for row in rows)
+    moved = [wish for wish in wishes if got[wish.number_id]]
+    if moved:
         db.session.execute(
-            MOVE_PACE,
+            MOVE_PACES,
             {
-                "number_id": number_id,
-                "seconds": seconds_each * len(rows),
-                "is_probe": is_probe,
+                "numbers": [wish.number_id for wish in moved],
+                "seconds": [wish.seconds_each * got[wish.number_id] for wish in moved],
+                "probes": [wish.is_probe for wish in moved],
                 "lease": settings.lease_seconds,
             },
         )
-    return Claimed(
-        [
-            Claim(row.id, row.message_id, row.chat_id, number_id, owner, row.attempts, is_probe)
-            for row in rows
-        ]
-    )
+    probes = {wish.number_id for wish in wishes if wish.is_probe}
+    return [
+        Claim(
+            row.id,
+            row.message_id,
+            row.chat_id,
+            row.whatsapp_number_id,
+            owner,
+            row.attempts,
+            is_probe=row.whatsapp_number_id in probes,
+            priority=row.priority,
+        )
+        # UPDATE returns in no order; what is older and more urgent starts first.
+        for row in sorted(rows, key=lambda row: (-row.priority, row.id))
+    ]
 
 
-def _lock_pace(number_id: int) -> Any:
-    pace = db.session.execute(LOCK_PACE, {"number_id": number_id}).one_or_none()
-    if pace is None:
-        db.session.execute(ADD_PACE, {"number_id": number_id})
-        pace = db.session.execute(LOCK_PACE, {"number_id": number_id}).one_or_none()
-    return pace
+def _lock_paces(number_ids: list[int], settings: Settings) -> Sequence[Any]:
+    given = {"numbers": number_ids, "zone": settings.zone}
+    paces = db.session.execute(LOCK_PACES, given).all()
+    if len(paces) < len(number_ids):
+        db.session.execute(ADD_PACES, given)
+        paces = db.session.execute(LOCK_PACES, given).all()
+    return paces
 
 
 def _room(ahead_seconds: float, seconds_each: float) -> int:
@@ -262,96 +306,17 @@ def _room(ahead_seconds: float, seconds_each: float) -> int:
     return math.floor((BURST_SECONDS - ahead) / seconds_each) + 1
 
 
-def load_outgoing(claim: Claim, *, settings: Settings) -> Outgoing:
-    """Read what is to be sent. Raises ProviderError where it must not (or cannot) leave any more.
-
-    Everything that was checked when the message was queued is checked again: hours may lie between.
-    """
-    message, client, number = db.session.execute(
-        select(Message, Client, WhatsappNumber)
-        .join(Client, Client.id == Message.client_id)
-        .join(WhatsappNumber, WhatsappNumber.id == Message.whatsapp_number_id)
-        .where(Message.id == claim.message_id)
-        .execution_options(populate_existing=True)
-    ).one()
-    if client.is_blocked:
-        raise _refusal("blocked")
-    template = (message.meta or {}).get("template")
-    if template is not None and is_unwanted(client, template):
-        raise _refusal("opted_out")
-    if message.message_type != MessageType.TEMPLATE and not window.is_open(
-        client_id=client.id, whatsapp_number_id=number.id, provider=number.provider
-    ):
-        raise _refusal("window_closed")
-    quote = (message.meta or {}).get("quote") or {}
-    leaving = OutboundMessage(
-        to=_recipient(client),
-        content=read_content(message),
-        opaque_id=f"{message.client_key}.{claim.attempt}",
-        reply_to=quote.get("message_id"),
-    )
-    if number.provider is Provider.WPPCONNECT:
-        leaving = outgoing.with_server_names(leaving)
-    return Outgoing(claim=claim, channel=_channel(number, settings), message=leaving)
-
-
-def mark_submitted(claim: Claim, *, settings: Settings) -> bool:
-    """Hold the fence and note that the call begins; commit it before the call. False: do not call.
+def mark_submitted(claims: Sequence[Claim], *, settings: Settings) -> list[bool]:
+    """Hold the fences and note that the calls begin; commit it before. False: do not call.
 
     False also where a receipt has meanwhile told that an earlier try did arrive.
     """
-    fence = {"queue_id": claim.queue_id, "owner": claim.owner, "attempt": claim.attempt}
-    status = db.session.scalar(select(Message.status).where(Message.id == claim.message_id))
-    if status != MessageStatus.PENDING:
-        db.session.execute(COMPLETE_TOLD, fence)
-        return False
-    row = db.session.execute(SUBMIT, {**fence, "lease": settings.lease_seconds}).first()
-    return row is not None
-
-
-def _channel(number: WhatsappNumber, settings: Settings) -> MetaChannel | WppConnectChannel:
-    if number.provider is Provider.WPPCONNECT:
-        return outgoing.channel_of(number, keys=settings.encryption_keys)
-    if not (number.meta_phone_number_id and number.meta_access_token):
-        raise _stopped("no_token")
-    try:
-        token = decrypt(number.meta_access_token, settings.encryption_keys)
-    except DecryptionError:
-        log.error("number_token_unreadable", number_id=number.id)
-        raise _stopped("token_unreadable") from None
-    return MetaChannel(
-        phone_number_id=number.meta_phone_number_id,
-        access_token=token,
-        graph_url=settings.graph_url,
-    )
-
-
-def _recipient(client: Client) -> Recipient:
-    """WhatsApp's own id of the person, then the number on file, then Meta's id of who hides it.
-
-    The id comes first because WhatsApp's spelling is not always the number's (Mexico's 521,
-    Brazil's ninth digit), and because people edit the number on file.
-    """
-    known = db.session.execute(
-        select(ClientIdentity.kind, ClientIdentity.value)
-        .where(ClientIdentity.client_id == client.id)
-        .order_by(ClientIdentity.last_seen_at.asc(), ClientIdentity.id.asc())
-    ).all()
-    newest = {row.kind: row.value for row in known}
-    if phone := newest.get(IdentityKind.WA_ID):
-        return Recipient(phone=phone)
-    if client.phone_number:
-        return Recipient(phone=client.phone_number.lstrip("+"))
-    if user_id := newest.get(IdentityKind.USER_ID):
-        return Recipient(user_id=user_id)
-    if lid := newest.get(IdentityKind.LID):
-        return Recipient(lid=lid)
-    raise _refusal("recipient_missing")
-
-
-def _refusal(code: str) -> ProviderError:
-    return ProviderError(codes.OURS[code], effect=Effect.PERMANENT, code=code)
-
-
-def _stopped(code: str) -> ProviderError:
-    return ProviderError(codes.OURS[code], effect=Effect.CHANNEL, code=code)
+    fences = {
+        "ids": [claim.queue_id for claim in claims],
+        "owners": [str(claim.owner) for claim in claims],
+        "attempts": [claim.attempt for claim in claims],
+    }
+    begun = set(db.session.scalars(SUBMIT, {**fences, "lease": settings.lease_seconds}))
+    if len(begun) < len(claims):
+        db.session.execute(COMPLETE_TOLD, fences)
+    return [claim.queue_id in begun for claim in claims]

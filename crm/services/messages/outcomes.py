@@ -1,4 +1,4 @@
-"""What became of a claimed message: sent, again later, failed, or nobody knows.
+"""What became of a claimed message that was not taken: again later, failed, or nobody knows.
 
 Every write holds the fence: it finds its row only under the owner and attempt of the claim. The
 chat is locked first, as by everything that touches its messages.
@@ -6,44 +6,22 @@ chat is locked first, as by everything that touches its messages.
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import structlog
-from sqlalchemy import select, text
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import text
 
-from crm.db import database_now, db
-from crm.models import ClientIdentity, IdentityKind, MessageStatus, ReceiptStatus
+from crm.db import db
+from crm.models import MessageStatus
 from crm.providers.meta import codes
-from crm.providers.outbound import Effect, ProviderError, SendResult
+from crm.providers.outbound import Effect, ProviderError
 from crm.services import sending
 from crm.services.messages.announcing import announce_ticks, lock_chats
 from crm.services.messages.delivery import Claim, Settings
-from crm.services.messages.receipts import WRITE_TICKS, take_early_reports, tick_of, tick_row
-from crm.services.messages.ticks import Report, fold
+from crm.services.messages.fence import COLUMNS, COUNT_TRIES, END_ROWS, hold_fences
 from crm.services.wppconnect.sessions import note_disconnected
 
 log = structlog.get_logger(__name__)
-
-COLUMNS = """
-    q.id AS queue_id, q.status AS queue_status, q.retries, q.pair_retries, q.submitted_at,
-    q.attempts, m.id, m.chat_id, m.client_id, m.client_key, m.status, m.sent_at, m.delivered_at,
-    m.read_at, m.failed_at, m.error_code, m.error_message, m.whatsapp_message_id, m.max_retries
-"""
-
-HOLD_FENCE = text(f"""
-    SELECT {COLUMNS} FROM message_queue q JOIN messages m ON m.id = q.message_id
-    WHERE q.id = :queue_id AND q.owner = :owner AND q.attempts = :attempt
-    FOR NO KEY UPDATE
-""")  # noqa: S608 - COLUMNS is ours
-
-END_ROW = text("""
-    UPDATE message_queue SET
-        status = :status, processing_completed_at = clock_timestamp(), lease_until = NULL,
-        last_error = :error, updated_at = now()
-    WHERE id = :queue_id
-""")
 
 WAIT_AGAIN = text("""
     UPDATE message_queue SET
@@ -64,17 +42,6 @@ DOUBT = text("""
         updated_at = now()
     WHERE id = :id
 """)
-
-COUNT_TRY = text("UPDATE messages SET retry_count = retry_count + 1 WHERE id = :id")
-
-# The name under which the provider's own calls (quotes, reactions) know the message.
-KEEP_NAME = text("""
-    UPDATE messages SET metadata = COALESCE(metadata, '{}'::jsonb)
-                                   || jsonb_build_object('gateway_id', CAST(:name AS text))
-    WHERE id = :id
-""")
-
-IS_TAKEN = text("SELECT 1 FROM messages WHERE whatsapp_message_id = :wamid AND id <> :id")
 
 SLOW_DOWN = text("""
     UPDATE number_pace
@@ -114,39 +81,6 @@ FIND_UNRESOLVED = text("""
 """)
 
 
-def record_sent(claim: Claim, result: SendResult) -> bool:
-    """The provider took the message. False if the fence is lost; nothing is written then.
-
-    A late yes also settles a row that was called uncertain meanwhile. Receipts that came before are
-    applied at once.
-    """
-    row = _hold_fence(claim)
-    if row is None:
-        return False
-    wamid: str | None = result.whatsapp_message_id
-    reports = take_early_reports(
-        whatsapp_message_id=result.whatsapp_message_id, client_key=row.client_key
-    )
-    tick = fold(tick_of(row), Report(ReceiptStatus.SENT, database_now()))
-    for report in reports:
-        tick = fold(tick, report)
-    if db.session.execute(IS_TAKEN, {"wamid": wamid, "id": row.id}).first():
-        log.warning("provider_id_taken", message_id=row.id)
-        wamid = None
-    written = tick_row(row.id, tick, wamid)
-    db.session.execute(WRITE_TICKS, {"rows": json.dumps([written])})
-    db.session.execute(COUNT_TRY, {"id": row.id})
-    _end(row, "completed")
-    if result.serialized_id:
-        name = {"id": row.id, "name": result.serialized_id}
-        db.session.execute(KEEP_NAME, name)
-    _learn_identities(row.client_id, result)
-    if claim.is_probe:
-        sending.release_number(claim.number_id)
-    announce_ticks({row.id: row.chat_id})
-    return True
-
-
 def record_error(
     claim: Claim, error: ProviderError, *, settings: Settings, called: bool = True
 ) -> bool:
@@ -154,11 +88,12 @@ def record_error(
 
     `called` tells whether the provider was asked at all (it counts as a try).
     """
-    row = _hold_fence(claim)
+    lock_chats([claim.chat_id])
+    row = hold_fences([claim]).get(claim.queue_id)
     if row is None:
         return False
     if called:
-        db.session.execute(COUNT_TRY, {"id": row.id})
+        db.session.execute(COUNT_TRIES, {"ids": [row.id]})
     _judge_number(claim, error, settings=settings)
     status = MessageStatus(row.status)
     if status not in (MessageStatus.PENDING, MessageStatus.UNCERTAIN):
@@ -219,19 +154,8 @@ def flag_unresolved(number_id: int, *, settings: Settings) -> int:
     return len(rows)
 
 
-def _hold_fence(claim: Claim) -> Any:
-    lock_chats([claim.chat_id])
-    row = db.session.execute(
-        HOLD_FENCE,
-        {"queue_id": claim.queue_id, "owner": claim.owner, "attempt": claim.attempt},
-    ).one_or_none()
-    if row is None:
-        log.warning("fence_lost", message_id=claim.message_id, attempt=claim.attempt)
-    return row
-
-
 def _end(row: Any, status: str, *, error: str | None = None) -> None:
-    db.session.execute(END_ROW, {"queue_id": row.queue_id, "status": status, "error": error})
+    db.session.execute(END_ROWS, {"ids": [row.queue_id], "status": status, "error": error})
 
 
 def _fail(row: Any, error: ProviderError) -> None:
@@ -298,33 +222,3 @@ def _hold_number(claim: Claim, error: ProviderError, *, settings: Settings) -> N
         seconds=max(settings.backoff.hold(tries), error.wait_seconds or 0.0),
         tries=tries + 1,
     )
-
-
-def _learn_identities(client_id: int, result: SendResult) -> None:
-    """Keep the ids under which the provider knows this client: the answer may come from another.
-
-    `wa_id` can differ from the number that was dialled (Brazil's ninth digit, Mexico's 521).
-    """
-    told = (
-        (IdentityKind.WA_ID, result.wa_id),
-        (IdentityKind.USER_ID, result.user_id),
-        (IdentityKind.LID, result.lid),
-    )
-    wanted = [(kind, value) for kind, value in told if value]
-    if not wanted:
-        return
-    known = set(
-        db.session.execute(
-            select(ClientIdentity.kind, ClientIdentity.value).where(
-                ClientIdentity.client_id == client_id
-            )
-        )
-    )
-    for kind, value in wanted:
-        if (kind, value) not in known:
-            # Somebody else's by now, or written at this moment by the way in: left as it is.
-            db.session.execute(
-                insert(ClientIdentity)
-                .values(client_id=client_id, kind=kind, value=value)
-                .on_conflict_do_nothing()
-            )

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -73,8 +73,8 @@ MATCH = text("""
     WHERE whatsapp_message_id = ANY(CAST(:ids AS text[])) AND direction = 'outbound'
 """)
 
-WRITE_TICKS = text("""
-    UPDATE messages m SET
+# What `tick_row` gives, for an UPDATE of messages m.
+TICK_COLUMNS = """
         status = r.status, sent_at = r.sent_at, delivered_at = r.delivered_at,
         read_at = r.read_at, failed_at = r.failed_at,
         error_code = r.error_code, error_message = r.error_message,
@@ -87,7 +87,8 @@ WRITE_TICKS = text("""
               read_at timestamptz, failed_at timestamptz, error_code text, error_message text,
               wamid text, facts jsonb)
     WHERE m.id = r.id
-""")
+"""
+WRITE_TICKS = text(f"UPDATE messages m SET {TICK_COLUMNS}")  # noqa: S608 - TICK_COLUMNS is ours
 
 # A row that is being sent is left to its worker, which finds the tick when it comes back; one that
 # waits for another try, or whose outcome was open, is done: the provider has the message.
@@ -110,7 +111,8 @@ KEEP_EARLY = text("""
 
 TAKE_EARLY = text("""
     DELETE FROM early_receipts
-    WHERE whatsapp_message_id = :wamid OR client_key = :client_key
+    WHERE whatsapp_message_id = ANY(CAST(:wamids AS text[]))
+       OR client_key = ANY(CAST(:keys AS uuid[]))
     RETURNING whatsapp_message_id, client_key, status, occurred_at, data
 """)
 
@@ -146,10 +148,24 @@ def apply_early_receipts(*, limit: int = 500) -> int:
     return _apply(told) if told else 0
 
 
-def take_early_reports(*, whatsapp_message_id: str, client_key: UUID | None) -> list[Report]:
-    """The reports that came before the message's id was known; they are taken out."""
-    rows = db.session.execute(TAKE_EARLY, {"wamid": whatsapp_message_id, "client_key": client_key})
-    return [told.report for told in _read_early(rows)]
+def take_early_reports(
+    names: Mapping[int, tuple[str, UUID | None]],
+) -> dict[int, list[Report]]:
+    """The reports that came before a message's id was known; they are taken out.
+
+    `names`: message id -> (the provider's id, ours). Returns message id -> reports.
+    """
+    given = {
+        "wamids": [wamid for wamid, _ in names.values()],
+        "keys": [str(key) for _, key in names.values() if key],
+    }
+    by_wamid = {wamid: message_id for message_id, (wamid, _) in names.items()}
+    by_key = {key: message_id for message_id, (_, key) in names.items() if key}
+    reports: dict[int, list[Report]] = defaultdict(list)
+    for told in _read_early(db.session.execute(TAKE_EARLY, given)):
+        message_id = by_key.get(told.client_key) if told.client_key else None
+        reports[message_id or by_wamid[told.whatsapp_message_id]].append(told.report)
+    return reports
 
 
 def _read(receipts: Iterable[Receipt]) -> list[_Told]:
