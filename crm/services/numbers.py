@@ -30,6 +30,7 @@ from crm.permissions import SUPER_ADMIN, Scope
 from crm.services.audit.recording import Secret
 from crm.services.campaigns import has_campaign
 from crm.services.kit import ListQuery, Page, WrongField, find_page
+from crm.services.messages.limits import lift_limit
 from crm.services.sending import try_again
 from crm.services.wppconnect.sessions import forget_token
 
@@ -209,6 +210,7 @@ def update_number(
     _write(number, values, keys=keys, trusted_hosts=trusted_hosts)
     _switch(number, on=values["switched_on"])
     db.session.flush()
+    lift_limit(number.id)
     if values["meta_access_token"]:
         # A number that was refused for its old token need not wait for its next try.
         try_again(number.id)
