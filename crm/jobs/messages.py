@@ -9,10 +9,10 @@ import os
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 from uuid import uuid4
 
 import structlog
@@ -20,12 +20,13 @@ from flask import Flask, current_app
 from sqlalchemy.exc import DBAPIError
 
 from crm.config import Config
-from crm.db import atomic, db, postpone_callbacks, retrying
+from crm.db import atomic, db, retrying
 from crm.doorbell import job, ring
 from crm.jobs import shutdown
+from crm.jobs.books import Books
 from crm.jobs.media import media_client
 from crm.lib.addresses import PublicOnly
-from crm.lib.batching import BatchInterrupted, GroupCommit
+from crm.lib.batching import BatchInterrupted
 from crm.lib.timed_http import TimedHttp
 from crm.providers.clients import ProviderClients
 from crm.providers.meta.client import MetaClient
@@ -33,7 +34,7 @@ from crm.providers.outbound import ProviderError, SendsMessages
 from crm.providers.wppconnect.client import WppConnectChannel, WppConnectClient
 from crm.services import files
 from crm.services.media import uploading
-from crm.services.messages import accepted, delivery, loading, outcomes, receipts, replay
+from crm.services.messages import delivery, outcomes, receipts, replay
 from crm.services.messages.accepted import Accepted
 from crm.services.messages.backoff import Backoff
 from crm.services.messages.delivery import Claim, Outgoing, Settings
@@ -53,8 +54,6 @@ LINGER_SECONDS = 3.0
 LOOK_EVERY = 0.05
 # While every claim is a full one, how long another number may go unnoticed.
 LOOK_AGAIN = 0.25
-# While many leave, a step waits this long at most for as many as it last took together.
-PATIENCE_SECONDS = 0.005
 # While most threads are busy, how long a claim waits for more of them.
 GATHER_SECONDS = 0.02
 # How often a long drain looks for the leases of workers that are gone.
@@ -121,7 +120,7 @@ class Drain:
         self.app = app
         self.settings = settings
         self.client = client
-        self.books = Books(app, settings)
+        self.books = Books(app, settings, most=THREADS)
         self.owner = uuid4()
         # The last claim got all that it had room for: there is more of the same.
         self._is_full = False
@@ -240,70 +239,6 @@ class Drain:
             with self._free:
                 self._busy[claim.number_id] -= 1
                 self._free.notify_all()
-
-
-class Books:
-    """The database's side of many sends at once: one transaction for all threads that are at the
-    same step. A set that is refused is done again one by one, so that one harms no other.
-    """
-
-    def __init__(self, app: Flask, settings: Settings) -> None:
-        self.app = app
-        self.settings = settings
-        many: dict[str, Any] = {"most": THREADS, "patience": PATIENCE_SECONDS}
-        self.starts: GroupCommit[Claim, bool] = GroupCommit(
-            partial(self._run, partial(delivery.mark_submitted, settings=settings)), **many
-        )
-        self.ends: GroupCommit[Accepted, bool] = GroupCommit(
-            partial(self._run, partial(accepted.record_sent, zone=settings.zone)), **many
-        )
-
-    def load(self, claims: Sequence[Claim]) -> Sequence[Outgoing | ProviderError]:
-        """What the claimed rows say."""
-        loads, _ = self._run(partial(loading.load_outgoing, settings=self.settings), claims)
-        return loads
-
-    def _run(
-        self, work: Callable[[Sequence[Any]], Sequence[Any]], items: Sequence[Any]
-    ) -> tuple[Sequence[Any], Callable[[], None]]:
-        """One step for all `items`; browsers and doorbells are told when the threads go on."""
-
-        def unit(some: Sequence[Any]) -> tuple[Sequence[Any], Callable[[], None]]:
-            def once() -> tuple[Sequence[Any], Callable[[], None]]:
-                with atomic():
-                    return work(some), postpone_callbacks()
-
-            return retrying(once)
-
-        # A session of its own, which the step takes along when it ends.
-        with self.app.app_context():
-            try:
-                return unit(items)
-            except DBAPIError as error:
-                if len(items) == 1 or is_away(error):
-                    raise
-                log.warning("delivery_set_refused", error=type(error).__name__)
-            results: list[Any] = []
-            callbacks: list[Callable[[], None]] = []
-            for item in items:
-                try:
-                    (result,), callback = unit([item])
-                except DBAPIError as error:
-                    results.append(error)
-                else:
-                    results.append(result)
-                    callbacks.append(callback)
-            return results, partial(_call_all, callbacks)
-
-
-def _call_all(callbacks: list[Callable[[], None]]) -> None:
-    for callback in callbacks:
-        callback()
-
-
-def is_away(error: DBAPIError) -> bool:
-    """There is no database at this moment: one by one would be no better."""
-    return error.connection_invalidated or getattr(error.orig, "pgcode", None) is None
 
 
 def send_one(
