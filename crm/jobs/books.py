@@ -12,10 +12,10 @@ from sqlalchemy.exc import DBAPIError
 
 from crm.db import atomic, postpone_callbacks, retrying
 from crm.lib.batching import GroupCommit
-from crm.providers.outbound import ProviderError
 from crm.services.messages import accepted, delivery, loading
 from crm.services.messages.accepted import Accepted
-from crm.services.messages.delivery import Claim, Outgoing, Settings
+from crm.services.messages.delivery import Claim, Settings
+from crm.services.messages.loading import Loaded
 
 log = structlog.get_logger(__name__)
 
@@ -39,7 +39,7 @@ class Books:
             partial(self._run, partial(accepted.record_sent, zone=settings.zone)), **many
         )
 
-    def load(self, claims: Sequence[Claim]) -> Sequence[Outgoing | ProviderError]:
+    def load(self, claims: Sequence[Claim]) -> Sequence[Loaded]:
         """What the claimed rows say."""
         loads, _ = self._run(partial(loading.load_outgoing, settings=self.settings), claims)
         return loads

@@ -28,6 +28,8 @@ from crm.services.wppconnect import outgoing
 log = structlog.get_logger(__name__)
 
 Channel = MetaChannel | WppConnectChannel
+Loaded = Outgoing | ProviderError
+"""What leaves, or why it must not (or cannot) leave any more."""
 
 # One statement for all, in plain SQL: through the mapper it was half of what a send cost.
 READ = text("""
@@ -53,7 +55,7 @@ READ_NUMBERS = text("""
 """)
 
 
-def load_outgoing(claims: Sequence[Claim], *, settings: Settings) -> list[Outgoing | ProviderError]:
+def load_outgoing(claims: Sequence[Claim], *, settings: Settings) -> list[Loaded]:
     """Read what is to be sent, in the order of `claims`.
 
     A ProviderError stands for what must not (or cannot) leave any more.
@@ -62,7 +64,7 @@ def load_outgoing(claims: Sequence[Claim], *, settings: Settings) -> list[Outgoi
     rows = {row.id: row for row in found}
     wanted = sorted({claim.number_id for claim in claims})
     numbers = {row.id: row for row in db.session.execute(READ_NUMBERS, {"ids": wanted})}
-    loaded: list[Outgoing | ProviderError] = []
+    loaded: list[Loaded] = []
     for claim in claims:
         try:
             number = numbers[claim.number_id]
