@@ -15,6 +15,7 @@ from crm.db import database_now, db
 from crm.doorbell import ring_on_commit
 from crm.models import (
     AlarmKind,
+    NumberStatus,
     Provider,
     QueuedMessage,
     QueueStatus,
@@ -88,6 +89,9 @@ def resume_sending(number: WhatsappNumber) -> None:
     """End the pause, and let a number that was refused try again at once."""
     number.sending_paused_at = number.sending_paused_by = None
     db.session.flush()
+    if number.status is NumberStatus.ACTIVE:
+        # Told by statuses alone; a number that is stopped proves itself by its next message.
+        _end_alarms(number.id)
     try_again(number.id)
 
 
@@ -104,6 +108,11 @@ def stop_number(number_id: int, *, code: str, reason: str, seconds: float, tries
     log.error("number_refused", number_id=number_id, code=code, tries=tries)
     if provider is None or (provider == Provider.WPPCONNECT and code in SILENT):
         return
+    raise_number_alarm(number_id, code=code, reason=reason)
+
+
+def raise_number_alarm(number_id: int, *, code: str, reason: str) -> None:
+    """Tell who looks after the number what its provider said, and what to do."""
     kind = ALARMS.get(code, AlarmKind.NUMBER_REFUSED)
     facts = {"reason": reason, "code": code, "number_id": number_id}
     raise_alarm(kind, subject=str(number_id), number_id=number_id, facts=facts)
@@ -119,9 +128,13 @@ def release_number(number_id: int) -> None:
     db.session.execute(RELEASE, {"number_id": number_id})
     db.session.execute(FREE, {"number_id": number_id})
     log.info("number_works_again", number_id=number_id)
+    _end_alarms(number_id)
+    ring_on_commit("messages.deliver", number_id)
+
+
+def _end_alarms(number_id: int) -> None:
     for kind in KINDS:
         end_alarm(kind, subject=str(number_id))
-    ring_on_commit("messages.deliver", number_id)
 
 
 def count_waiting(number_id: int) -> int:

@@ -16,6 +16,7 @@ from crm.models import MessageStatus
 from crm.providers.meta import codes
 from crm.providers.outbound import Effect, ProviderError
 from crm.services import sending
+from crm.services.messages import refusals
 from crm.services.messages.announcing import announce_ticks, lock_chats
 from crm.services.messages.delivery import Claim, Settings
 from crm.services.messages.fence import COLUMNS, COUNT_TRIES, END_ROWS, hold_fences
@@ -88,6 +89,7 @@ def record_error(
 
     `called` tells whether the provider was asked at all (it counts as a try).
     """
+    refusals.lock_people([(claim.message_id, error.code)])
     lock_chats([claim.chat_id])
     row = hold_fences([claim]).get(claim.queue_id)
     if row is None:
@@ -162,6 +164,7 @@ def _fail(row: Any, error: ProviderError) -> None:
     db.session.execute(FAIL, {"id": row.id, "code": error.code[:50], "reason": error.reason})
     _end(row, "failed", error=f"{error.code} {error.detail}".strip())
     log.info("message_failed", message_id=row.id, code=error.code)
+    refusals.heed({row.id: error.code})
     announce_ticks({row.id: row.chat_id})
 
 

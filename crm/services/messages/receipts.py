@@ -30,6 +30,7 @@ from crm.models import (
 )
 from crm.providers.base import Receipt
 from crm.providers.reasons import reason_for
+from crm.services.messages import refusals
 from crm.services.messages.announcing import announce_ticks, lock_chats
 from crm.services.messages.preferences import record_consent
 from crm.services.messages.ticks import WORDS, Facts, Report, Tick, fold
@@ -253,6 +254,11 @@ def _apply(told: list[_Told]) -> int:
         _keep(early)
     if not per_message:
         return 0
+    refusals.lock_people(
+        (message_id, one.report.error_code)
+        for message_id in per_message
+        for one in per_message[message_id]
+    )
     lock_chats(found.chat_ids.values())
     changed = _write(per_message, taken=set(found.by_wamid))
     _learn(per_message)
@@ -327,6 +333,7 @@ def _keep(told: list[_Told]) -> None:
 def _write(per_message: dict[int, list[_Told]], *, taken: set[str]) -> list[int]:
     """Fold the reports into the locked messages; the ids of those that changed."""
     rows = []
+    failed: dict[int, str | None] = {}
     for record in db.session.execute(_ticks(per_message)):
         before = after = tick_of(record)
         wamid = record.whatsapp_message_id
@@ -338,11 +345,14 @@ def _write(per_message: dict[int, list[_Told]], *, taken: set[str]) -> list[int]
                 # An outcome that was open: only now we learn the provider's id.
                 wamid = one.whatsapp_message_id
                 taken.add(wamid)
+        if after.status is MessageStatus.FAILED is not before.status:
+            failed[record.id] = after.error_code
         if after != before or wamid != record.whatsapp_message_id:
             rows.append(tick_row(record.id, after, wamid))
     if rows:
         db.session.execute(WRITE_TICKS, {"rows": json.dumps(rows)})
     _complete([row["id"] for row in rows])
+    refusals.heed(failed, by_status=True)
     return [row["id"] for row in rows]
 
 
