@@ -37,6 +37,7 @@ class JobSpec:
 # Every job there is. `module.function` below crm.jobs.
 JOBS = {
     "messages.deliver": JobSpec("delivery", 90),
+    "messages.watch": JobSpec("slow", 60),
     "routing.route": JobSpec("routing", 60),
     "routing.drain": JobSpec("routing", 60),
     "routing.serve": JobSpec("routing", 60),

@@ -25,6 +25,7 @@ from crm.doorbell import job, ring
 from crm.jobs import shutdown
 from crm.jobs.books import Books
 from crm.jobs.media import media_client
+from crm.jobs.schedule import scheduled
 from crm.lib.addresses import PublicOnly
 from crm.lib.batching import BatchInterrupted
 from crm.lib.timed_http import TimedHttp
@@ -34,7 +35,7 @@ from crm.providers.outbound import ProviderError, SendsMessages
 from crm.providers.wppconnect.client import WppConnectChannel, WppConnectClient
 from crm.services import files
 from crm.services.media import uploading
-from crm.services.messages import delivery, outcomes, receipts, replay
+from crm.services.messages import delivery, outcomes, receipts, replay, stuck
 from crm.services.messages.accepted import Accepted
 from crm.services.messages.backoff import Backoff
 from crm.services.messages.delivery import Claim, Outgoing, Settings
@@ -343,3 +344,11 @@ def import_history(key: str) -> None:
             db.session.remove()
             if shutdown.is_asked():
                 return
+
+
+@job("messages.watch")
+@scheduled("messages.watch")
+def watch() -> None:
+    """Is anything lying forgotten?"""
+    with atomic():
+        stuck.watch()

@@ -109,6 +109,7 @@ SWEEPS: tuple[Sweep, ...] = (
 PERIODIC: tuple[Periodic, ...] = (
     Periodic("housekeeping.purge", every=3600),
     Periodic("audit.seal", every=60),
+    Periodic("messages.watch", every=60),
     Periodic("ledger.count", every=60),
     Periodic("ledger.purge", every=3600),
     Periodic("numbers.count", every=60),

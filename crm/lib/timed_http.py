@@ -278,9 +278,12 @@ class TimedHttp:
 
 
 def _length(body: bytes | IO[bytes] | None) -> dict[str, str]:
-    """Of an open file from where it stands: without its length it would go out in chunks."""
+    """Of an open file from where it stands, or as the body says itself: without its length it would
+    go out in chunks."""
     if body is None or isinstance(body, bytes):
         return {}
+    if hasattr(body, "__len__"):
+        return {"Content-Length": str(len(body))}
     here = body.tell()
     end = body.seek(0, io.SEEK_END)
     body.seek(here)

@@ -23,7 +23,7 @@ from crm.models import (
     WhatsappNumber,
 )
 from crm.services.messages.contents import Text
-from crm.services.messages.outbound import queue_outbound
+from crm.services.messages.outbound import Priority, queue_outbound
 from tests.factories import make_campaign, make_chat, make_client, make_number
 from tests.simulator.server import NUMBER, NUMBER_2, simulator_server
 
@@ -375,3 +375,46 @@ def test_no_transaction_is_open_while_the_provider_is_asked(product, whatsapp, n
     assert seen, "the watcher saw the call under way"
     # A look of the draining thread may have begun just before; it does not last.
     assert seen[-1] == 0
+
+
+def test_a_row_that_nobody_can_read_fails_alone(whatsapp, number):
+    good, bad = open_chat(whatsapp, number), open_chat(whatsapp, number)
+    broken = write(bad, "Hola")
+    broken.message_type = "location"  # without its place
+    db.session.commit()
+    write(bad, "Después")
+    write(good, "Buenos días")
+    drain_until_quiet(number)
+    db.session.refresh(broken)
+    assert (broken.status, broken.error_code) == (MessageStatus.FAILED, "crashed")
+    assert {row["text"] for row in whatsapp.accepted()} == {"Después", "Buenos días"}
+
+
+def test_mass_sending_lets_living_people_pass(product, whatsapp, number):
+    bulk = [open_chat(whatsapp, number) for _ in range(120)]
+    live = [open_chat(whatsapp, number) for _ in range(5)]
+    with atomic():
+        for chat in bulk:
+            queue_outbound(chat, Text("Promoción"), priority=Priority.BULK)
+    whatsapp.set_fault("slow", seconds=0.3)
+    draining = threading.Thread(target=drain_by_id, args=(product, number.id))
+    draining.start()
+    deadline = time.monotonic() + 30
+    while len(whatsapp.accepted()) < 10:
+        assert time.monotonic() < deadline, "nothing leaves"
+        time.sleep(0.01)
+    with atomic():
+        for chat in live:
+            queue_outbound(chat, Text("Respuesta"), priority=Priority.AGENT)
+    draining.join(60)
+    drain_until_quiet(number)
+    order = [row["text"] for row in whatsapp.accepted()]
+    assert Counter(order) == {"Promoción": 120, "Respuesta": 5}
+    # Ahead of them only what was at the provider's door when they were written.
+    last = max(n for n, text in enumerate(order) if text == "Respuesta")
+    assert last < 110, order
+
+
+def drain_by_id(product, number_id):
+    with product.app_context():
+        job.deliver(number_id)

@@ -172,7 +172,7 @@ class _Taken:
 
 
 class _Form(io.RawIOBase):
-    """A multipart form around a file, read as it goes out; `requests` asks for its length."""
+    """A multipart form around a file, read as it goes out; TimedHttp asks for its length."""
 
     def __init__(self, file: BinaryIO, size: int, mime_type: str, filename: str) -> None:
         edge = f"charla{secrets.token_hex(12)}"
