@@ -154,6 +154,8 @@ class Drain:
                     continue
                 idle_since = idle_since or time.monotonic()
                 if not self._worth_waiting(wait, idle_since):
+                    # Receipts that came in the very instant in which their message was recorded.
+                    _unit(receipts.apply_early_receipts)
                     return False
                 time.sleep(LOOK_EVERY)
             return not shutdown.is_asked()
@@ -352,3 +354,4 @@ def watch() -> None:
     """Is anything lying forgotten?"""
     with atomic():
         stuck.watch()
+    _unit(receipts.apply_early_receipts)

@@ -79,15 +79,3 @@ def test_a_status_about_the_number_alarms_and_stops_nothing(message):
     with atomic():
         sending.resume_sending(message.whatsapp_number)
     assert open_alarms() == set()
-
-
-def test_the_same_status_again_is_no_second_opt_out(message):
-    report(message, "131050")
-    message.client.opt_in_date = utcnow()
-    db.session.commit()
-    with atomic():
-        apply_receipts(
-            [Receipt("meta", "1", "wamid.R", "failed", utcnow(), errors=(ReceiptError("131050"),))]
-        )
-    db.session.expire_all()
-    assert message.client.opt_in_date is not None

@@ -41,13 +41,14 @@ def lock_people(told: Iterable[tuple[int, str | None]]) -> None:
 def heed(failed: Mapping[int, str | None], *, by_status: bool = False) -> None:
     """Messages that have just failed, with their codes.
 
-    Whoever stopped advertising gets none any more. A status that speaks of the number raises its
-    alarm and stops nothing: it tells of a message that was taken some time ago.
+    Whoever stopped advertising gets none any more (a status tells when; see receipts). A status
+    that speaks of the number raises its alarm and stops nothing: it tells of a message that was
+    taken some time ago.
     """
     weighty = {
         message_id: code
         for message_id, code in failed.items()
-        if code and (code in OPT_OUTS or (by_status and _is_about_number(code)))
+        if code and (_is_about_number(code) if by_status else code in OPT_OUTS)
     }
     if not weighty:
         return
