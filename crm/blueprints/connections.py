@@ -7,6 +7,7 @@ from typing import Any
 from flask import Blueprint, current_app, flash, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
+from flask_login import current_user
 
 from crm.blueprints.htmx import go_to, wants_fragment
 from crm.blueprints.kit import save_form, show_form
@@ -17,7 +18,7 @@ from crm.errors import Invalid
 from crm.forms.numbers import Credentials
 from crm.models import Provider, WhatsappNumber
 from crm.permissions import current_scope, requires
-from crm.services import audit, check_words, connection_checks, number_health, numbers
+from crm.services import audit, check_words, connection_checks, number_health, numbers, sending
 from crm.services.connection_checks import Subject
 
 blueprint = Blueprint("connections", __name__, url_prefix="/settings/numbers/<int:number_id>")
@@ -119,6 +120,32 @@ def refresh(number_id: int) -> ResponseReturnValue:
         number_health.apply(number_id, said)
         audit.record("numbers.refresh", ("whatsapp_numbers", number_id))
     flash(_("Asked Meta just now."))
+    return go_to(url_for("numbers.edit", number_id=number_id))
+
+
+@blueprint.post("/pause")
+@requires("numbers.read", "numbers.update")
+def pause(number_id: int) -> ResponseReturnValue:
+    """Nothing leaves until somebody resumes; what is written waits."""
+    scope = current_scope()
+    with atomic():
+        number = numbers.load_number(scope, number_id, lock=True)
+        sending.pause_sending(number, actor=current_user)
+        audit.record("numbers.pause", number)
+    flash(_("Sending is paused. What is written waits."))
+    return go_to(url_for("numbers.edit", number_id=number_id))
+
+
+@blueprint.post("/resume")
+@requires("numbers.read", "numbers.update")
+def resume(number_id: int) -> ResponseReturnValue:
+    """Ends a pause; a number that its provider refused tries again at once."""
+    scope = current_scope()
+    with atomic():
+        number = numbers.load_number(scope, number_id, lock=True)
+        sending.resume_sending(number)
+        audit.record("numbers.resume", number)
+    flash(_("Sending goes on."))
     return go_to(url_for("numbers.edit", number_id=number_id))
 
 

@@ -7,7 +7,7 @@ from flask import current_app
 from crm.db import atomic
 from crm.doorbell import job
 from crm.jobs.schedule import scheduled
-from crm.services import number_figures, number_health, operations
+from crm.services import number_figures, number_health
 
 
 @job("numbers.count")
@@ -33,8 +33,6 @@ def total() -> None:
 def watch() -> None:
     with atomic():
         number_health.watch_silence()
-    with atomic():
-        operations.watch_delivery()
 
 
 @job("numbers.refresh")

@@ -109,10 +109,7 @@ class WhatsappNumber(Model):
 
 
 class NumberHour(Model):
-    """What a number sent and received in one hour, counted from the messages; may be counted anew.
-
-    `free`: of those sent, answers inside the 24 hours; `templates`: the others.
-    """
+    """What a number sent and received in one hour, counted from the messages, again at will."""
 
     __tablename__ = "number_hours"
     __table_args__ = (
@@ -128,8 +125,6 @@ class NumberHour(Model):
     sent: Mapped[int] = mapped_column(server_default=text("0"))
     received: Mapped[int] = mapped_column(server_default=text("0"))
     failed: Mapped[int] = mapped_column(server_default=text("0"))
-    free: Mapped[int] = mapped_column(server_default=text("0"))
-    templates: Mapped[int] = mapped_column(server_default=text("0"))
 
 
 class NumberHealth(Model):

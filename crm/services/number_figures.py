@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import func, select, text
+from sqlalchemy import select, text
 
 from crm.db import database_now, db
-from crm.models import Message, NumberHour
+from crm.models import Message, NumberDay, NumberHour
 from crm.services.hourly import HOUR, HourlyCount, hour_of
 from crm.services.hours import DEFAULT_ZONE
 
@@ -22,13 +22,11 @@ COUNTED = HourlyCount(
     NumberHour.hour,
     Message.created_at,
     text("""
-    INSERT INTO number_hours (hour, whatsapp_number_id, sent, received, failed, free, templates)
+    INSERT INTO number_hours (hour, whatsapp_number_id, sent, received, failed)
     SELECT date_trunc('hour', created_at), whatsapp_number_id,
            count(*) FILTER (WHERE gone),
            count(*) FILTER (WHERE direction = 'inbound'),
-           count(*) FILTER (WHERE direction = 'outbound' AND status = 'failed'),
-           count(*) FILTER (WHERE gone AND message_type <> 'template'),
-           count(*) FILTER (WHERE gone AND message_type = 'template')
+           count(*) FILTER (WHERE direction = 'outbound' AND status = 'failed')
     FROM (SELECT *, direction = 'outbound' AND status IN ('sent', 'delivered', 'read') AS gone
           FROM messages WHERE created_at >= :since AND created_at < :until) m
     GROUP BY 1, 2
@@ -53,11 +51,14 @@ LAST = text("""
 
 @dataclass(frozen=True)
 class NumberFigures:
-    """`hours`: today's hours so far, (hour, sent, received), in the installation's zone."""
+    """`hours`: today's hours so far, (hour, sent, received), in the installation's zone.
+
+    `counted_today`: against the daily limit; on Meta those outside the 24 hours alone.
+    """
 
     sent_today: int = 0
     received_today: int = 0
-    first_today: int = 0
+    counted_today: int = 0
     free_this_month: int = 0
     hours: Sequence[tuple[datetime, int, int]] = ()
 
@@ -83,32 +84,36 @@ def find_figures(
     midnight = local.replace(hour=0, minute=0, second=0, microsecond=0)
     month = midnight.replace(day=1)
     of_these = NumberHour.whatsapp_number_id.in_(ids)
-    free = dict(
-        db.session.execute(
-            select(NumberHour.whatsapp_number_id, func.sum(NumberHour.free))
-            .where(of_these, NumberHour.hour >= month)
-            .group_by(NumberHour.whatsapp_number_id)
-        ).all()
-    )
+    # By the same rows that hold a number to its limit: two countings would disagree.
+    days = (NumberDay.whatsapp_number_id, NumberDay.counted, NumberDay.sent, NumberDay.day)
+    free, counted = dict.fromkeys(ids, 0), dict.fromkeys(ids, 0)
+    for number_id, of_limit, sent, day in db.session.execute(
+        select(*days).where(NumberDay.whatsapp_number_id.in_(ids), NumberDay.day >= month.date())
+    ):
+        free[number_id] += sent - of_limit
+        if day == midnight.date():
+            counted[number_id] = of_limit
     today: dict[int, dict[datetime, NumberHour]] = {number_id: {} for number_id in ids}
     for row in db.session.scalars(select(NumberHour).where(of_these, NumberHour.hour >= midnight)):
         today[row.whatsapp_number_id][row.hour] = row
     so_far = int((hour_of(local) - hour_of(midnight)) / HOUR) + 1
     slots = [hour_of(midnight) + timedelta(hours=n) for n in range(so_far)]
     return {
-        number_id: _figures(today[number_id], slots, int(free.get(number_id) or 0))
+        number_id: _figures(
+            today[number_id], slots, free=free[number_id], counted=counted[number_id]
+        )
         for number_id in ids
     }
 
 
 def _figures(
-    rows: Mapping[datetime, NumberHour], slots: Sequence[datetime], free: int
+    rows: Mapping[datetime, NumberHour], slots: Sequence[datetime], *, free: int, counted: int
 ) -> NumberFigures:
     empty = NumberHour(sent=0, received=0)
     return NumberFigures(
         sent_today=sum(row.sent for row in rows.values()),
         received_today=sum(row.received for row in rows.values()),
-        first_today=sum(row.templates for row in rows.values()),
+        counted_today=counted,
         free_this_month=free,
         hours=[(s, rows.get(s, empty).sent, rows.get(s, empty).received) for s in slots],
     )

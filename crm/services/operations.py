@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from redis.exceptions import RedisError
 from rq import Worker
 from rq.serializers import JSONSerializer
-from sqlalchemy import func, select, text
+from sqlalchemy import func, select
 
 from crm.db import db
 from crm.doorbell import QUEUES
@@ -17,29 +17,13 @@ from crm.extensions import redis_client
 from crm.models import (
     OPEN_STATUSES,
     Alarm,
-    AlarmKind,
     Chat,
     QueuedMessage,
     QueueStatus,
     WhatsappNumber,
 )
-from crm.services.alarms import end_alarm, raise_alarm, words_of
+from crm.services.alarms import words_of
 from crm.services.ledger.reading import count_open
-
-STUCK_SECONDS = 300
-
-# The oldest message that is due on a number which could send and has sent nothing lately: a line
-# that is only long moves, and one that is paused or held back has words of its own.
-STUCK = text("""
-    SELECT extract(epoch FROM now() - min(q.scheduled_at))
-    FROM message_queue q
-    JOIN whatsapp_numbers n ON n.id = q.whatsapp_number_id
-     AND n.status = 'active' AND n.deleted_at IS NULL
-    LEFT JOIN number_pace p ON p.whatsapp_number_id = n.id
-    WHERE q.status = 'pending' AND q.scheduled_at < now() - make_interval(secs => :seconds)
-      AND (p.whatsapp_number_id IS NULL
-           OR (p.free_at < now() - interval '2 minutes' AND COALESCE(p.held_until, now()) <= now()))
-""")
 
 
 @dataclass(frozen=True)
@@ -108,15 +92,6 @@ def count_workers() -> dict[str, int] | None:
         return find_workers()
     except RedisError:
         return None
-
-
-def watch_delivery() -> None:
-    """Alarm when messages do not leave although they could. Inside `atomic()`."""
-    seconds = db.session.scalar(STUCK, {"seconds": STUCK_SECONDS})
-    if seconds is None:
-        end_alarm(AlarmKind.DELIVERY_STUCK)
-    else:
-        raise_alarm(AlarmKind.DELIVERY_STUCK, facts={"minutes": int(seconds // 60)})
 
 
 def _counted(statement) -> dict[str, int]:  # type: ignore[no-untyped-def]

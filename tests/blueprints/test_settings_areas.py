@@ -438,6 +438,17 @@ def test_a_new_number_is_made_in_steps_and_proposed_its_pace(admin, cast):
     assert "EAAG" not in page
 
 
+def test_a_pause_is_shown_kept_in_the_trail_and_ended(admin, cast):
+    path = f"/settings/numbers/{cast.number.id}"
+    assert admin.post(f"{path}/pause").status_code == 302
+    assert "Sending is paused" in admin.get(path).text
+    assert "paused" in admin.get("/settings/numbers").text
+    assert admin.post(f"{path}/resume").status_code == 302
+    assert "Pause sending" in admin.get(path).text
+    deeds = db.session.scalars(select(AuditLog.action).order_by(AuditLog.id)).all()
+    assert [deed for deed in deeds if "numbers." in deed] == ["numbers.pause", "numbers.resume"]
+
+
 def test_a_number_without_a_campaign_cannot_be_switched_on(admin, cast):
     lonely = make_number(status="inactive")
     db.session.commit()

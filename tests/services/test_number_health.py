@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 from flask import Flask
@@ -11,10 +12,19 @@ from sqlalchemy import select, text
 from crm.db import atomic, db
 from crm.jobs import numbers as jobs
 from crm.lib.clock import utcnow
-from crm.models import Alarm, AlarmKind, Direction, MessageStatus, MessageType, WhatsappNumber
+from crm.models import (
+    Alarm,
+    AlarmKind,
+    Direction,
+    MessageStatus,
+    MessageType,
+    NumberDay,
+    WhatsappNumber,
+)
 from crm.providers.meta.management import ManagementError
 from crm.providers.meta.setup import NumberFacts
 from crm.services import number_figures, number_health
+from crm.services.hours import DEFAULT_ZONE
 from crm.services.settings import write_settings
 from tests.factories import make_campaign, make_chat, make_message, make_number
 
@@ -50,13 +60,22 @@ def test_figures_are_counted_from_the_messages(number: WhatsappNumber) -> None:
         db.session.execute(text("UPDATE messages SET created_at = now()"))
     jobs.count(utcnow().isoformat())
     figures = number_figures.find_figures([number.id])[number.id]
-    assert (figures.sent_today, figures.received_today, figures.first_today) == (4, 1, 1)
-    assert figures.free_this_month == 3
+    assert (figures.sent_today, figures.received_today) == (4, 1)
     assert sum(sent for _hour, sent, _received in figures.hours) == 4
     jobs.total(utcnow().isoformat())
     row = fresh(number)
     assert (row.total_messages_sent, row.total_messages_received) == (4, 1)
     assert row.last_message_at is not None
+
+
+def test_the_limit_and_the_free_ones_are_those_that_delivery_counts(number: WhatsappNumber) -> None:
+    today = utcnow().astimezone(ZoneInfo(DEFAULT_ZONE)).date()
+    with atomic():
+        for day, sent, counted in ((today, 9, 2), (today - timedelta(days=62), 50, 5)):
+            row = {"whatsapp_number_id": number.id, "day": day, "sent": sent, "counted": counted}
+            db.session.add(NumberDay(**row))
+    figures = number_figures.find_figures([number.id])[number.id]
+    assert (figures.counted_today, figures.free_this_month) == (2, 7)
 
 
 def test_totals_follow_statuses_that_moved_later(number: WhatsappNumber) -> None:

@@ -1,4 +1,4 @@
-"""The figures of this moment, and the alarm for messages that do not leave."""
+"""The figures of this moment, for people and machines."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ from datetime import timedelta
 
 import pytest
 from flask import Flask
-from sqlalchemy import select, text
+from sqlalchemy import text
 
-from crm.db import atomic, db
-from crm.lib.clock import utcnow
-from crm.models import Alarm, AlarmKind, NumberPace, WhatsappNumber
+from crm.db import db
+from crm.models import WhatsappNumber
 from crm.services import operations
 from tests.factories import make_campaign, make_chat, make_number, make_queued_message
 
@@ -25,34 +24,6 @@ def number(database: Flask) -> WhatsappNumber:
     db.session.execute(text("UPDATE message_queue SET scheduled_at = now() - interval '10 min'"))
     db.session.commit()
     return number
-
-
-def watch() -> list[Alarm]:
-    with atomic():
-        operations.watch_delivery()
-    rows = select(Alarm).where(Alarm.kind == AlarmKind.DELIVERY_STUCK, Alarm.ended_at.is_(None))
-    return list(db.session.scalars(rows.execution_options(populate_existing=True)))
-
-
-def test_a_message_that_could_leave_and_does_not_alarms(number: WhatsappNumber) -> None:
-    [alarm] = watch()
-    assert alarm.facts == {"minutes": 10}
-    with atomic():
-        db.session.execute(text("UPDATE message_queue SET status = 'completed'"))
-    assert watch() == []
-
-
-@pytest.mark.parametrize("why", ["sent lately", "held", "switched off"])
-def test_a_line_that_moves_or_is_held_is_not_stuck(number: WhatsappNumber, why: str) -> None:
-    now = utcnow()
-    with atomic():
-        if why == "switched off":
-            db.session.execute(text("UPDATE whatsapp_numbers SET status = 'error'"))
-        else:
-            held = now + timedelta(minutes=5) if why == "held" else None
-            free = now if why == "sent lately" else now - timedelta(hours=1)
-            db.session.add(NumberPace(whatsapp_number_id=number.id, free_at=free, held_until=held))
-    assert watch() == []
 
 
 def test_the_pulse_counts_what_is_there(number: WhatsappNumber) -> None:
