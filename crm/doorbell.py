@@ -64,6 +64,8 @@ JOBS = {
     "numbers.total": JobSpec("slow", 120),
     "numbers.watch": JobSpec("slow", 60),
     "numbers.refresh": JobSpec("slow", 120),
+    "presence.read": JobSpec("bots", 30),
+    "presence.typing": JobSpec("bots", 30),
     "templates.sync": JobSpec("slow", 120),
     "templates.sync_all": JobSpec("slow", 300),
 }

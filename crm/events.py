@@ -51,6 +51,24 @@ class ChatChanged:
 
 
 @dataclass(frozen=True)
+class NoteAdded:
+    """An internal note stands in a chat."""
+
+    name: ClassVar[str] = "note_added"
+    chat_id: int
+    note_id: int
+
+
+@dataclass(frozen=True)
+class Mentioned:
+    """A note names these people (the audience's `user_ids`)."""
+
+    name: ClassVar[str] = "mentioned"
+    chat_id: int
+    note_id: int
+
+
+@dataclass(frozen=True)
 class AgentChanged:
     """An agent's status or load moved."""
 
@@ -73,13 +91,24 @@ class AlarmsChanged:
     name: ClassVar[str] = "alarms_changed"
 
 
-Event = MessageAdded | MessageChanged | ChatChanged | AgentChanged | AccessChanged | AlarmsChanged
+Event = (
+    MessageAdded
+    | MessageChanged
+    | ChatChanged
+    | NoteAdded
+    | Mentioned
+    | AgentChanged
+    | AccessChanged
+    | AlarmsChanged
+)
 EVENTS: dict[str, type[Event]] = {
     kind.name: kind
     for kind in (
         MessageAdded,
         MessageChanged,
         ChatChanged,
+        NoteAdded,
+        Mentioned,
         AgentChanged,
         AccessChanged,
         AlarmsChanged,

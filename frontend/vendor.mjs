@@ -15,7 +15,8 @@ const FILES = [
   ["htmx.org", "dist/htmx.min.js", "htmx.min.js"],
   ["tinykeys", "dist/tinykeys.umd.js", "tinykeys.js"],
 ];
-const LICENCES = ["htmx.org", "tinykeys", "lucide-static"];
+const LICENCES = ["htmx.org", "tinykeys", "lucide-static", "emojibase-data"];
+const EMOJI_LANGUAGES = ["es", "en"];
 
 const version = (name) => JSON.parse(readFileSync(join(modules, name, "package.json"), "utf8")).version;
 
@@ -39,7 +40,20 @@ function sprite() {
   return `<svg xmlns="http://www.w3.org/2000/svg"><!-- ${note} -->\n${symbols.join("\n")}\n</svg>\n`;
 }
 
+/** Emojis by group, each as [sign, name, "word word"]; without the parts that are no emoji alone. */
+function emojis(language) {
+  const all = JSON.parse(readFileSync(join(modules, "emojibase-data", language, "compact.json"), "utf8"));
+  const groups = new Map();
+  for (const { unicode, label, tags, group, order } of all.sort((a, b) => a.order - b.order)) {
+    if (group === undefined || group === 2 || order === undefined) continue;
+    if (!groups.has(group)) groups.set(group, []);
+    groups.get(group).push([unicode, label, (tags ?? []).join(" ")]);
+  }
+  return `${JSON.stringify([...groups.values()])}\n`;
+}
+
 const outputs = new Map();
+for (const language of EMOJI_LANGUAGES) outputs.set(`vendor/emoji-${language}.json`, emojis(language));
 for (const [name, from, to] of FILES) {
   outputs.set(`vendor/${to}`, withoutSourceMap(readFileSync(join(modules, name, from), "utf8")));
 }

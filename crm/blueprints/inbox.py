@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl, urlencode
 from flask import Blueprint, make_response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
 from sqlalchemy import func, select
 
 from crm.blueprints.htmx import wants_fragment
@@ -19,13 +20,27 @@ from crm.errors import Conflict, DomainError, NotFound
 from crm.forms.messages import MessageForm
 from crm.models import Chat, ChatStatus, Message, User, WhatsappNumber
 from crm.permissions import Scope, current_scope, load_chat, requires, visible_chats
-from crm.services import chats, inbox
+from crm.services import chats, inbox, notes
 from crm.services.inbox.rows import TABS
 from crm.services.media import fetching
-from crm.services.messages import outbound
+from crm.services.messages import outbound, presence
 from crm.services.messages.contents import Text
+from crm.services.quick_replies import find_reply_id
 
 blueprint = Blueprint("inbox", __name__)
+
+
+STATUS_WORDS = {
+    ChatStatus.NEW: _l("New"),
+    ChatStatus.BOT: _l("Bot"),
+    ChatStatus.QUEUED: _l("Waiting"),
+    ChatStatus.ASSIGNED: _l("Assigned"),
+    ChatStatus.ACTIVE: _l("Active"),
+    ChatStatus.PENDING: _l("Pending"),
+    ChatStatus.TRANSFERRED: _l("Offered"),
+    ChatStatus.CLOSED: _l("Closed"),
+    ChatStatus.ABANDONED: _l("Abandoned"),
+}
 
 
 class NotYours(Conflict):
@@ -42,6 +57,8 @@ class May:
     take_over: bool
     close: bool
     retry: bool
+    note: bool
+    send_template: bool
     originals: bool
     transfer: bool
     assign: bool
@@ -65,6 +82,8 @@ def rights_in(chat: Chat, scope: Scope) -> May:
         withdraw=offered and mine and scope.can("chats.transfer"),
         reply=reply,
         retry=reply and scope.can("messages.retry"),
+        note=scope.can("notes.create"),
+        send_template=reply and scope.can("templates.send"),
         originals=scope.can("messages.read_revoked"),
         attach=reply and scope.can("files.upload"),
         pick=chat.status.is_open and free and scope.can("chats.pick"),
@@ -99,6 +118,19 @@ def counts() -> ResponseReturnValue:
         counts=inbox.count_chats(visible_chats(scope), user_id=scope.user_id),
         tab=_tab(),
         filters=_filters(),
+    )
+
+
+@blueprint.get("/inbox/filters")
+@requires("chats.read")
+def filters() -> ResponseReturnValue:
+    """The panel that narrows the list."""
+    return render_template(
+        "inbox/_filters.html",
+        tab=_tab(),
+        filters=_filters(),
+        choices=inbox.list_choices(visible_chats(current_scope())),
+        statuses=[(status.value, words) for status, words in STATUS_WORDS.items()],
     )
 
 
@@ -140,7 +172,12 @@ def send(chat_id: int) -> ResponseReturnValue:
                 raise NotYours
             author = db.session.get_one(User, scope.user_id)
             message = outbound.queue_outbound(
-                found, Text(form.text.data), author=author, client_key=form.key
+                found,
+                Text(form.text.data, preview_url=form.previews),
+                author=author,
+                client_key=form.key,
+                reply_to=find_quoted(found, form.reply_to.data),
+                quick_reply_id=find_reply_id(scope, form.quick_reply.data),
             )
     except DomainError as error:
         if error.http_status not in (409, 422):
@@ -151,7 +188,7 @@ def send(chat_id: int) -> ResponseReturnValue:
     if not wants_fragment():
         return redirect(url_for("inbox.chat", chat_id=chat_id))
     bubble = inbox.find_bubble(message.id)
-    return render_template("inbox/_sent.html", bubble=bubble, **_composer_values(found, scope))
+    return render_template("inbox/_sent.html", bubble=bubble, **composer_values(found, scope))
 
 
 @blueprint.post("/inbox/<int:chat_id>/messages/<int:message_id>/retry")
@@ -218,7 +255,9 @@ def mark_read(chat_id: int) -> ResponseReturnValue:
     scope = current_scope()
     with atomic():
         found = load_chat(scope, chat_id)
-        chats.mark_read(found, db.session.get_one(User, scope.user_id))
+        if chats.mark_read(found, db.session.get_one(User, scope.user_id)):
+            presence.note_read(found)
+        notes.see_mentions(found, user_id=scope.user_id)
     return "", 204
 
 
@@ -260,7 +299,7 @@ def _refuse(found: Chat, error: str, text: str | None) -> ResponseReturnValue:
         values = _chat_values(found, scope) | {"error": error, "text": text}
         html = render_template("inbox/page.html", **values, **_list_values(), **_desk_values())
         return make_response(html, 422)
-    values = _composer_values(found, scope)
+    values = composer_values(found, scope)
     return make_response(
         render_template("inbox/_composer.html", error=error, text=text, **values), 422
     )
@@ -282,7 +321,15 @@ def _chat_values(found: Chat, scope: Scope) -> dict[str, Any]:
     }
 
 
-def _composer_values(found: Chat, scope: Scope) -> dict[str, Any]:
+def find_quoted(found: Chat, message_id: int | None) -> Message | None:
+    """The message of this chat that a form quotes, if it can be quoted."""
+    if not message_id or message_id >= 2**62:
+        return None
+    message = db.session.get(Message, message_id)
+    return message if message is not None and message.chat_id == found.id else None
+
+
+def composer_values(found: Chat, scope: Scope) -> dict[str, Any]:
     return {
         "head": inbox.load_head(found, phones_visible=scope.can("clients.view_phone")),
         "may": rights_in(found, scope),
@@ -331,6 +378,7 @@ def _desk_values() -> dict[str, Any]:
     return {
         "number_count": db.session.scalar(numbers),
         "may_set_status": current_scope().can("agents.set_own_status"),
+        "may_start": current_scope().can("chats.start") and current_scope().can("clients.read"),
         "may_reassign": current_scope().can("chats.assign"),
     }
 
@@ -354,6 +402,10 @@ def _filters() -> inbox.Filters:
         campaign_id=args.get("campaign", type=_number),
         agent_id=args.get("agent", type=_number),
         unread=args.get("unread") == "1",
+        number_id=args.get("number", type=_number),
+        tag=args.get("tag", "").replace("\x00", "")[:50] or None,
+        closing=args.get("closing") == "1",
+        mentioned=args.get("mentioned") == "1",
     )
 
 
@@ -366,7 +418,9 @@ def _number(value: str) -> int:
 
 def _list_query() -> str:
     """The list's part of the address, in one order, without its defaults."""
-    kept = ("q", "status", "campaign", "agent", "unread")
+    kept = (
+        "q", "status", "campaign", "agent", "unread", "number", "tag", "closing", "mentioned",
+    )  # fmt: skip
     pairs = [("tab", _tab())] + [
         (name, request.args[name]) for name in kept if request.args.get(name)
     ]

@@ -9,7 +9,7 @@ from flask import Blueprint, current_app, flash, render_template, request, url_f
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
-from crm.blueprints.htmx import go_to
+from crm.blueprints.htmx import go_to, wants_fragment
 from crm.blueprints.kit import ask_by_name, list_query, save_form, show_form, show_list
 from crm.db import atomic
 from crm.errors import DomainError, Invalid
@@ -21,7 +21,7 @@ from crm.forms.templates import (
     STATUS_WORDS,
     TemplateForm,
 )
-from crm.models import Template, TemplateStatus
+from crm.models import Provider, Template, TemplateStatus
 from crm.permissions import current_scope, requires
 from crm.services import audit, templates
 from crm.services.kit import find_last_changes
@@ -192,6 +192,9 @@ def example() -> ResponseReturnValue:
 def state(template_id: int) -> ResponseReturnValue:
     """The state alone, asked again while Meta looks at it."""
     template = templates.load_template(current_scope(), template_id)
+    if wants_fragment() and template.status is not TemplateStatus.PENDING:
+        # Decided: what may be done on the page is different now.
+        return go_to(url_for("templates.edit", template_id=template_id))
     return render_template("templates/_state.html", **around(template))
 
 
@@ -222,7 +225,7 @@ def address(template: Template) -> str:
 
 
 def prepared(form: TemplateForm) -> TemplateForm:
-    form.whatsapp_number_id.offer(list_number_names(current_scope()))
+    form.whatsapp_number_id.offer(list_number_names(current_scope(), provider=Provider.META))
     return form
 
 

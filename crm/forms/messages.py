@@ -13,6 +13,11 @@ from wtforms.validators import Length, ValidationError
 LONGEST_TEXT = 4096
 
 
+def _whole(value: str | None) -> int | None:
+    """An id from a hidden field; anything else is none."""
+    return int(value) if value and value.isascii() and value.isdigit() and len(value) < 19 else None
+
+
 class MessageForm(FlaskForm):
     """A text to a customer. `client_key` names this sending: two with the same key are one."""
 
@@ -28,6 +33,10 @@ class MessageForm(FlaskForm):
         ],
     )
     client_key = HiddenField()
+    # The message that this one quotes, the quick reply it began with, and "1" for no link preview.
+    reply_to = HiddenField(filters=[_whole])
+    quick_reply = HiddenField(filters=[_whole])
+    no_preview = HiddenField()
 
     def validate_text(self, field: TextAreaField) -> None:
         if not (field.data or "").strip():
@@ -42,6 +51,10 @@ class MessageForm(FlaskForm):
     @property
     def key(self) -> uuid.UUID:
         return uuid.UUID(self.client_key.data)
+
+    @property
+    def previews(self) -> bool:
+        return self.no_preview.data != "1"
 
     @property
     def first_error(self) -> str:

@@ -126,6 +126,8 @@ class NumberForm(Identity, Credentials):
     daily_message_limit = NumberField(
         _l("Daily limit"), unit=_l("messages"), validators=[between(1, 10_000_000)]
     )
+    sends_read_receipts = Tick(_l("Customers see that their agent has read"), default=True)
+    sends_typing = Tick(_l("Customers see that their agent is writing"), default=True)
     limit_action = OneOf(_l("When the limit is reached"), LimitAction, LIMIT_WORDS, default="hold")
 
     @property

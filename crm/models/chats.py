@@ -6,6 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from sqlalchemy import (
     BigInteger,
@@ -398,6 +399,7 @@ class ChatNote(Model):
 
     __tablename__ = "chat_notes"
     __table_args__ = (
+        UniqueConstraint("client_key", name="uq_chat_notes_client_key"),
         Index("idx_chat_notes_chat_id", "chat_id"),
         Index("idx_chat_notes_user_id", "user_id"),
     )
@@ -406,8 +408,27 @@ class ChatNote(Model):
     chat_id: Mapped[int] = mapped_column(ForeignKey("chats.id", ondelete="CASCADE"))
     user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
     content: Mapped[str] = mapped_column(Text)
+    # From the composer: a double Enter is one note.
+    client_key: Mapped[UUID | None]
     created_at: Mapped[datetime] = mapped_column(Timestamp, server_default=NOW)
     updated_at: Mapped[datetime] = mapped_column(Timestamp, server_default=NOW, onupdate=NOW)
     deleted_at: Mapped[datetime | None] = mapped_column(Timestamp)
 
     user: Mapped[User] = relationship()
+
+
+class NoteMention(Model):
+    """A colleague whom a note names; `seen_at` once they have opened the chat."""
+
+    __tablename__ = "note_mentions"
+    __table_args__ = (
+        Index("idx_note_mentions_unseen", "user_id", postgresql_where=text("seen_at IS NULL")),
+    )
+
+    note_id: Mapped[int] = mapped_column(
+        ForeignKey("chat_notes.id", ondelete="CASCADE"), primary_key=True
+    )
+    user_id: Mapped[int] = mapped_column(
+        ForeignKey("users.id", ondelete="CASCADE"), primary_key=True
+    )
+    seen_at: Mapped[datetime | None] = mapped_column(Timestamp)

@@ -23,8 +23,10 @@ from crm.events import (
     Audience,
     ChatChanged,
     Event,
+    Mentioned,
     MessageAdded,
     MessageChanged,
+    NoteAdded,
 )
 from crm.permissions import Scope
 from crm.realtime import render
@@ -88,6 +90,10 @@ class Deliverer:
                 return self._pending.put(Key("row", chat_id), audiences, spacing=ROW_SPACING)
             case AgentChanged(user_id=user_id):
                 return self._pending.put(Key("agent", id=user_id), audiences, spacing=ROW_SPACING)
+            case NoteAdded(chat_id=chat_id, note_id=note_id):
+                return self._pending.put(Key("note", chat_id, note_id), audiences)
+            case Mentioned(chat_id=chat_id, note_id=note_id):
+                return self._pending.put(Key("mention", chat_id, note_id), audiences)
             case AlarmsChanged():
                 return self._pending.put(Key("alarms"), audiences, spacing=COUNTS_SPACING)
             case AccessChanged():
@@ -135,6 +141,8 @@ class Deliverer:
         seers = Seers(connections, places)
         self._send_bubbles("bubble", list(work["bubble"]), seers)
         self._send_bubbles("ticks", list(work["ticks"]), seers)
+        self._send_bubbles("note", list(work["note"]), seers)
+        self._send_mentions(work["mention"], seers)
         self._send_rows(work["row"], seers)
         self._send_agents(work["agent"], connections)
         if work["alarms"]:
@@ -166,7 +174,8 @@ class Deliverer:
     def _send_bubbles(self, kind: str, keys: list[Key], seers: Seers) -> None:
         """Bubbles and ticks go only to the pages that show this chat."""
         seen = {key.id: seers.of(key.chat_id, open_only=True) for key in keys}
-        html = render.render_bubbles(wanted(seen))
+        draw = render.render_notes if kind == "note" else render.render_bubbles
+        html = draw(wanted(seen))
         for key in keys:
             place = seers.places.get(key.chat_id)
             envelope = {
@@ -176,6 +185,16 @@ class Deliverer:
                 "version": place.version if place else 0,
             }
             push_html(key.id, seen[key.id], html, envelope)
+
+    def _send_mentions(self, keys: dict[Key, Audiences], seers: Seers) -> None:
+        """To the pages of the colleagues whom a note names, where they may see the chat."""
+        for key, audiences in keys.items():
+            named = {user_id for audience in audiences for user_id in audience.user_ids}
+            frame = event_frame("mention", chat_id=key.chat_id, note_id=key.id)
+            for connections in seers.of(key.chat_id).values():
+                for connection in connections:
+                    if connection.user_id in named:
+                        connection.push(frame)
 
     def _send_agents(self, keys: dict[Key, Audiences], connections: list[Connection]) -> None:
         """An agent's status: to themselves, to whom the event names, to who steers their team."""

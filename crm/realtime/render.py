@@ -48,6 +48,18 @@ def render_bubbles(wanted: Wanted) -> Fragments:
     return fragments
 
 
+def render_notes(wanted: Wanted) -> Fragments:
+    """Internal notes by (note id, variant)."""
+    fragments: Fragments = {}
+    if not wanted:
+        return fragments
+    notes = inbox.find_notes({note_id for note_id, _ in wanted})
+    for key in wanted:
+        if note := notes.get(key[0]):
+            render(fragments, key, "inbox/_note.html", note=note)
+    return fragments
+
+
 def render(fragments: Fragments, key: tuple[int, Variant], template: str, **values: object) -> None:
     """Add one fragment; one that cannot be rendered is left out and must not stop the others."""
     try:

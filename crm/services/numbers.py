@@ -37,7 +37,7 @@ from crm.services.wppconnect.sessions import forget_token
 FIELDS = (
     "phone_number", "display_name", "meta_phone_number_id", "meta_business_account_id",
     "wppconnect_server_url", "wppconnect_session_name", "rate_limit_per_minute",
-    "daily_message_limit", "limit_action",
+    "daily_message_limit", "limit_action", "sends_read_receipts", "sends_typing",
 )  # fmt: skip
 SECRETS = ("meta_access_token", "meta_app_secret", "webhook_verify_token", "wppconnect_api_key")
 # A token of one server, session or key opens no other.
@@ -76,12 +76,16 @@ def load_number(scope: Scope, number_id: int, *, lock: bool = False) -> Whatsapp
     return number
 
 
-def list_number_names(scope: Scope) -> list[tuple[int, str]]:
-    rows = db.session.execute(
+def list_number_names(scope: Scope, *, provider: Provider | None = None) -> list[tuple[int, str]]:
+    """Numbers in reach, (id, name); with `provider` only that one's."""
+    statement = (
         select(WhatsappNumber.id, WhatsappNumber.display_name, WhatsappNumber.phone_number)
         .where(visible_numbers(scope))
         .order_by(WhatsappNumber.display_name, WhatsappNumber.id)
     )
+    if provider is not None:
+        statement = statement.where(WhatsappNumber.provider == provider)
+    rows = db.session.execute(statement)
     return [(row.id, row.display_name or row.phone_number) for row in rows]
 
 

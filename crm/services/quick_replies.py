@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,7 +10,7 @@ from sqlalchemy import ColumnElement, and_, func, or_, select, true
 
 from crm.db import db
 from crm.errors import Forbidden, NotFound
-from crm.models import Campaign, QuickReply
+from crm.models import Campaign, Chat, Client, QuickReply, User
 from crm.permissions import Scope
 from crm.services.campaigns import reaches_all
 from crm.services.kit import ListQuery, Page, WrongField, find_page
@@ -146,3 +147,64 @@ def _write(reply: QuickReply, values: Mapping[str, Any], scope: Scope) -> None:
     for name in FIELDS:
         setattr(reply, name, values[name])
     reply.user_id, reply.campaign_id = user_id, campaign_id
+
+
+VARIABLE = re.compile(r"\{\{\s*([a-z_]+)\s*\}\}")
+
+
+def find_for_chat(scope: Scope, chat: Chat, *, author: User) -> list[dict[str, Any]]:
+    """What may be inserted here: {id, shortcut, title, content}, the most used first.
+
+    One per shortcut: personal beats campaign beats everybody's. Variables are filled.
+    """
+    rows = db.session.scalars(
+        select(QuickReply).where(
+            visible_replies(scope),
+            QuickReply.is_active.is_(True),
+            or_(QuickReply.campaign_id.is_(None), QuickReply.campaign_id == chat.campaign_id),
+        )
+    )
+    rank = {"personal": 0, "campaign": 1, "everybody": 2}
+    best: dict[str, QuickReply] = {}
+    for row in rows:
+        known = best.get(row.shortcut)
+        if known is None or rank[reach_of(row)] < rank[reach_of(known)]:
+            best[row.shortcut] = row
+    values = values_for(chat, author)
+    ordered = sorted(best.values(), key=lambda row: (-row.usage_count, row.shortcut))
+    return [
+        {
+            "id": row.id,
+            "shortcut": row.shortcut,
+            "title": row.title,
+            "content": fill(row.content, values),
+        }
+        for row in ordered
+    ]
+
+
+def values_for(chat: Chat, author: User) -> dict[str, str]:
+    """What the variables of a quick reply stand for in this chat."""
+    client = db.session.get_one(Client, chat.client_id)
+    campaign = db.session.get_one(Campaign, chat.campaign_id)
+    return {
+        "client_name": client.first_name or "",
+        "client_full_name": client.full_name,
+        "agent_name": author.first_name,
+        "case_number": chat.case_number,
+        "campaign_name": campaign.name,
+    }
+
+
+def fill(text: str, values: Mapping[str, str]) -> str:
+    """Known variables are filled, an unknown one is left for the person to see."""
+    return VARIABLE.sub(lambda match: values.get(match.group(1), match.group(0)), text)
+
+
+def find_reply_id(scope: Scope, reply_id: int | None) -> int | None:
+    """The id, if this person may use that reply; a form's hidden field may say anything."""
+    if not reply_id or reply_id >= 2**31:
+        return None
+    return db.session.scalar(
+        select(QuickReply.id).where(QuickReply.id == reply_id, visible_replies(scope))
+    )

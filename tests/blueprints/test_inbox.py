@@ -164,7 +164,7 @@ def test_a_closed_window_refuses_and_says_why_in_place_of_the_box(cast, browse):
     answer = post_message(browse(cast.laura), chat, "¿Sigue ahí?")
     assert answer.status_code == 422
     assert "The 24 h window is closed" in answer.text
-    assert "<textarea" not in answer.text
+    assert 'data-mode="reply"' not in answer.text
     assert count_of(QueuedMessage) == 0
 
 
@@ -200,7 +200,7 @@ def test_taking_a_waiting_chat_opens_its_box(cast, browse):
     laura = browse(cast.laura)
     before = laura.get(f"/inbox/{chat.id}", headers=FRAGMENT).text
     assert "Take the chat" in before
-    assert "<textarea" not in before
+    assert 'data-mode="reply"' not in before
     after = laura.post(f"/inbox/{chat.id}/assign-to-me", headers=FRAGMENT)
     assert after.status_code == 200
     assert "<textarea" in after.text
@@ -234,7 +234,7 @@ def test_closing_takes_the_box_away(cast, browse):
     assert answer.status_code == 204
     answer = laura.get(f"/inbox/{chat.id}", headers=FRAGMENT)
     assert "This chat is closed" in answer.text
-    assert "<textarea" not in answer.text
+    assert 'data-mode="reply"' not in answer.text
     db.session.refresh(chat)
     assert chat.status is ChatStatus.CLOSED
 

@@ -20,6 +20,7 @@ from crm.models import (
     RuleAction,
     Tag,
     Template,
+    TemplateStatus,
     User,
     UserSession,
     WebhookEvent,
@@ -131,6 +132,7 @@ def of_campaign(campaign: Campaign) -> dict[str, int]:
         Template(
             whatsapp_number_id=number.id,
             template_name=f"aviso_{number.id}",
+            status=TemplateStatus.APPROVED,
             language="es_CO",
             body_content="Hola",
         )

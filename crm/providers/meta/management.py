@@ -15,7 +15,6 @@ from crm.lib.timed_http import Answer, HttpFailure, TimedHttp
 from crm.providers.meta import codes
 
 Json = dict[str, Any]
-PAGE = 100
 
 
 class ManagementError(Exception):
@@ -69,7 +68,7 @@ class ManagementClient:
         self._http = http or TimedHttp(max_answer_bytes=8_000_000)
 
     def list_templates(
-        self, account: Account, *, fields: str, after: str | None = None, limit: int = PAGE
+        self, account: Account, *, fields: str, after: str | None = None, limit: int = 100
     ) -> TemplatePage:
         query = {"fields": fields, "limit": limit} | ({"after": after} if after else {})
         body = self._get(account, f"{account.account_id}/message_templates?{urlencode(query)}")

@@ -5,8 +5,14 @@ draft) and no lazy attribute, so that the page and the live hub render the same 
 with no query behind.
 """
 
+from crm.services.inbox.choices import Choices, list_choices
 from crm.services.inbox.files import ChatFile, ChatFiles, list_files
 from crm.services.inbox.head import ChatHead, ClientCard, load_head, load_head_and_card
+from crm.services.inbox.passing import (
+    Target,
+    find_forward_targets,
+    find_recent_contents,
+)
 from crm.services.inbox.rows import (
     ChatRow,
     Counts,
@@ -26,7 +32,7 @@ from crm.services.inbox.thread import (
     find_original,
     load_thread,
 )
-from crm.services.inbox.timeline import EventLine, NoteBubble
+from crm.services.inbox.timeline import EventLine, NoteBubble, find_note, find_notes
 
 __all__ = [
     "Bubble",
@@ -34,6 +40,7 @@ __all__ = [
     "ChatFiles",
     "ChatHead",
     "ChatRow",
+    "Choices",
     "ClientCard",
     "Counts",
     "EventLine",
@@ -41,14 +48,20 @@ __all__ = [
     "NoteBubble",
     "Preview",
     "RowPage",
+    "Target",
     "ThreadPage",
     "count_chats",
     "find_bubble",
     "find_bubbles",
+    "find_forward_targets",
+    "find_note",
+    "find_notes",
     "find_original",
+    "find_recent_contents",
     "find_row",
     "find_rows",
     "list_chats",
+    "list_choices",
     "list_files",
     "load_head",
     "load_head_and_card",

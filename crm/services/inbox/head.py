@@ -52,6 +52,7 @@ class ChatHead:
     window_seconds_left: int
     is_blocked: bool
     is_group: bool
+    tells_typing: bool
     opted_out: bool
     owner: ChatOwner | None
     referral: dict[str, Any] | None
@@ -139,6 +140,7 @@ def _read(chat: Chat) -> Any:
             Campaign.name.label("campaign"),
             func.coalesce(WhatsappNumber.display_name, WhatsappNumber.phone_number).label("number"),
             WhatsappNumber.provider,
+            WhatsappNumber.sends_typing,
             _Agent.first_name.label("agent_first"),
             _Agent.last_name.label("agent_last"),
         )
@@ -190,6 +192,7 @@ def _head(chat: Chat, record: Any, *, phones_visible: bool) -> ChatHead:
         window_seconds_left=max(0, int(left)),
         is_blocked=record.Client.is_blocked,
         is_group=record.Client.is_group,
+        tells_typing=record.provider == Provider.META and record.sends_typing,
         opted_out=not record.Client.opt_in,
         owner=chat.owner,
         referral=chat.referral,

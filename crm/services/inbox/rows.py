@@ -7,11 +7,24 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, case, func, or_, select, tuple_
+from sqlalchemy import ColumnElement, Select, and_, case, exists, func, or_, select, tuple_
 from sqlalchemy.orm import aliased
 
 from crm.db import db
-from crm.models import Campaign, Chat, ChatStatus, Client, File, Message, User, WhatsappNumber
+from crm.models import (
+    Campaign,
+    Chat,
+    ChatNote,
+    ChatStatus,
+    ChatTag,
+    Client,
+    File,
+    Message,
+    NoteMention,
+    Provider,
+    User,
+    WhatsappNumber,
+)
 from crm.models.chats import FINAL_STATUSES, ChatPriority
 from crm.models.messages import Direction, MessageStatus, MessageType
 from crm.services.inbox.cursors import read_cursor, write_cursor
@@ -35,10 +48,25 @@ class Filters:
     campaign_id: int | None = None
     agent_id: int | None = None
     unread: bool = False
+    number_id: int | None = None
+    tag: str | None = None
+    closing: bool = False
+    """Only chats whose 24-hour window closes soon."""
+    mentioned: bool = False
+    """Only chats with a note that names this person and that they have not seen."""
 
     @property
     def is_set(self) -> bool:
         return self != Filters()
+
+    @property
+    def count(self) -> int:
+        """How many are set beside the search."""
+        given = (
+            self.status, self.campaign_id, self.agent_id, self.unread, self.number_id, self.tag,
+            self.closing, self.mentioned,
+        )  # fmt: skip
+        return sum(bool(value) for value in given)
 
 
 @dataclass(frozen=True)
@@ -234,6 +262,18 @@ def _narrowed(
         criteria.append(Chat.assigned_agent_id == filters.agent_id)
     if filters.unread:
         criteria.append(Chat.unread_count > 0)
+    if filters.number_id:
+        criteria.append(Chat.whatsapp_number_id == filters.number_id)
+    if filters.tag:
+        criteria.append(exists().where(ChatTag.chat_id == Chat.id, ChatTag.tag == filters.tag))
+    if filters.closing:
+        criteria += [WhatsappNumber.provider == Provider.META, window.closes_soon()]
+    if filters.mentioned:
+        criteria.append(
+            exists()
+            .where(NoteMention.note_id == ChatNote.id, ChatNote.chat_id == Chat.id)
+            .where(NoteMention.user_id == user_id, NoteMention.seen_at.is_(None))
+        )
     return criteria
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -121,3 +122,26 @@ def _note_or_event(record: Any) -> NoteBubble | EventLine:
         data=record.data or {},
         at=record.at,
     )
+
+
+def find_note(note_id: int) -> NoteBubble | None:
+    """One note, without asking who looks: the caller has chosen the audience."""
+    return find_notes([note_id]).get(note_id)
+
+
+def find_notes(note_ids: Collection[int]) -> dict[int, NoteBubble]:
+    """The same for many, in one query."""
+    rows = db.session.execute(
+        select(ChatNote, User.first_name, User.last_name)
+        .join(User, User.id == ChatNote.user_id)
+        .where(ChatNote.id.in_(note_ids), ChatNote.deleted_at.is_(None))
+    )
+    return {
+        note.id: NoteBubble(
+            id=note.id,
+            author_name=full_name(first, last) or "",
+            text=note.content,
+            at=note.created_at,
+        )
+        for note, first, last in rows
+    }

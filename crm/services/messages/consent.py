@@ -8,8 +8,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from sqlalchemy import update
+
+from crm.db import db
 from crm.lib.text import fold
-from crm.models import Client
+from crm.models import Client, ConsentValue
+from crm.providers.base import InboundMessage
+from crm.services.messages.preferences import record_consent
 
 # Only as the whole message: "no quiero salir tarde" asks for something else.
 OPT_OUT_WORDS = frozenset({"baja", "stop", "salir", "cancelar", "parar", "sair"})
@@ -18,6 +23,25 @@ OPT_OUT_WORDS = frozenset({"baja", "stop", "salir", "cancelar", "parar", "sair"}
 def is_opt_out(text: str | None) -> bool:
     """Whether a message says nothing but that they want no more of it."""
     return fold(text or "").strip(" \t\n.,;:!¡¿?\"'*_~") in OPT_OUT_WORDS
+
+
+def apply_opt_out(client_id: int, message: InboundMessage) -> bool:
+    """A customer's word that ends advertising, kept with its time and the message as proof.
+
+    Answers go on. Inside the transaction that stores the message; twice is once.
+    """
+    if message.kind != "text" or not is_opt_out(message.content):
+        # A tapped button that says "Cancelar" is about an appointment.
+        return False
+    record_consent(
+        client_id,
+        value=ConsentValue.STOP,
+        at=message.sent_at,
+        source="word",
+        detail=f"{(message.content or '').strip()[:40]} ({message.whatsapp_message_id})",
+    )
+    db.session.execute(update(Client).where(Client.id == client_id).values(opt_in=False))
+    return True
 
 
 def is_unwanted(client: Client, template: dict[str, Any]) -> bool:

@@ -25,6 +25,7 @@ from crm.events import Event as LiveEvent
 from crm.providers.base import Event, HistoryChunk, InboundMessage, Receipt
 from crm.services.messages import ledger
 from crm.services.messages.changes import apply_changes
+from crm.services.messages.consent import apply_opt_out
 from crm.services.messages.echoes import settle_spoken_on_phone
 from crm.services.messages.identities import move_number, new_number_of
 from crm.services.messages.keeping import UNCOUNTED
@@ -233,6 +234,7 @@ def _follow_up(entries: list[Entry], added: dict[str, int], spoken_of: set[str])
     if spoken := {e.thread.id for e in fresh if e.number.uses_phone and e.calls and e.thread}:
         settle_spoken_on_phone(spoken)
     for entry in fresh:
+        apply_opt_out(entry.person.id, entry.message)
         if (metadata := entry.message.metadata) is None:
             continue
         if "referral" in metadata:

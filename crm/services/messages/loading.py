@@ -101,10 +101,11 @@ def _load(claim: Claim, row: Any, number: Any, *, settings: Settings) -> Outgoin
     )
     if number.provider == Provider.WPPCONNECT:
         leaving = outgoing.with_server_names(leaving)
-    return Outgoing(claim, _channel(number, settings), leaving, counts=counts)
+    return Outgoing(claim, channel_of(number, settings), leaving, counts=counts)
 
 
-def _channel(number: Any, settings: Settings) -> Channel:
+def channel_of(number: Any, settings: Settings) -> Channel:
+    """What opens the number. ProviderError (CHANNEL) where something is missing."""
     if number.provider == Provider.WPPCONNECT:
         return outgoing.channel_of(number, keys=settings.encryption_keys)
     if not (number.meta_phone_number_id and number.meta_access_token):

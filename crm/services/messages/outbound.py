@@ -9,7 +9,7 @@ from enum import IntEnum
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from crm.db import database_now, db
 from crm.doorbell import ring_on_commit
@@ -28,6 +28,7 @@ from crm.models import (
     Provider,
     QueuedMessage,
     QueueStatus,
+    QuickReply,
     User,
     WhatsappNumber,
 )
@@ -170,8 +171,12 @@ def queue_described(
         status=MessageStatus.PENDING,
         position=database_now(),
     )
+    if row.kind is MessageType.REACTION:
+        message.target_whatsapp_id = row.meta["reaction"]["message_id"]
     db.session.add(message)
     db.session.flush()
+    if quick_reply_id is not None:
+        _count_quick_reply(quick_reply_id)
     if priority is None:
         priority = Priority.AGENT if author else Priority.BOT
     _enqueue(message, priority=priority)
@@ -330,6 +335,14 @@ def _count(chat: Chat, client: Client, message: Message) -> None:
     client.last_contact_at = message.position
     touch_chat(chat)
     publish_on_commit(ChatChanged(chat.id), audience_of(chat))
+
+
+def _count_quick_reply(quick_reply_id: int) -> None:
+    db.session.execute(
+        update(QuickReply)
+        .where(QuickReply.id == quick_reply_id)
+        .values(usage_count=QuickReply.usage_count + 1, updated_at=QuickReply.updated_at)
+    )
 
 
 def _announce(chat: Chat, message: Message) -> None:

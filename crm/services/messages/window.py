@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import ScalarSelect, func, select
+from sqlalchemy import ColumnElement, ScalarSelect, and_, func, select
 from sqlalchemy.orm import aliased
 
 from crm.db import database_now, db
@@ -17,6 +17,8 @@ from crm.models import Chat, Provider
 LENGTH = timedelta(hours=24)
 # A message queued in the last moment would be refused on its way.
 MARGIN = timedelta(minutes=1)
+# Where the composer begins to warn, and what the list's filter means by "soon".
+SOON = timedelta(hours=2)
 
 
 def last_word(chat: type[Chat] = Chat) -> ScalarSelect[datetime | None]:
@@ -27,6 +29,13 @@ def last_word(chat: type[Chat] = Chat) -> ScalarSelect[datetime | None]:
         .where(same.client_id == chat.client_id, same.whatsapp_number_id == chat.whatsapp_number_id)
         .scalar_subquery()
     )
+
+
+def closes_soon(chat: type[Chat] = Chat) -> ColumnElement[bool]:
+    """Whether a chat's window is open and closes within SOON: a criterion for a list."""
+    last = last_word(chat)
+    ends_in = LENGTH - MARGIN
+    return and_(last > func.now() - ends_in, last <= func.now() - ends_in + SOON)
 
 
 def window_end(last_word_at: datetime | None, provider: Provider) -> datetime | None:

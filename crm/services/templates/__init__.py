@@ -10,7 +10,15 @@ from crm.services.templates.rows import (
     state_of,
     update_template,
 )
-from crm.services.templates.sending import NotApproved, find_sendable, queue_template
+from crm.services.templates.sending import (
+    NotApproved,
+    find_sendable,
+    guess_for,
+    guess_values,
+    load_for_number,
+    load_sendable,
+    queue_template,
+)
 from crm.services.templates.statuses import (
     TemplateKey,
     apply_template_category,
@@ -46,7 +54,11 @@ __all__ = [
     "find_accounts",
     "find_sendable",
     "find_templates",
+    "guess_for",
+    "guess_values",
     "is_draft",
+    "load_for_number",
+    "load_sendable",
     "load_template",
     "may_edit",
     "queue_template",

@@ -9,11 +9,24 @@ from sqlalchemy import select, update
 
 from crm.db import db
 from crm.errors import Conflict, NotFound
-from crm.models import Chat, File, Message, MessageType, Template, TemplateStatus, User
+from crm.lib.text import fold
+from crm.models import (
+    Chat,
+    Client,
+    File,
+    Message,
+    MessageType,
+    Template,
+    TemplateStatus,
+    User,
+)
 from crm.providers.outbound import Media
 from crm.services.messages.contents import Described, describe
 from crm.services.messages.outbound import Priority, queue_described
-from crm.services.templates.filling import fill
+from crm.services.templates.filling import blanks_of, fill
+
+NAME_LABELS = frozenset({"nombre", "name", "cliente", "first_name", "nombre_cliente"})
+CASE_LABELS = frozenset({"caso", "case", "case_number", "numero_caso"})
 
 
 class NotApproved(Conflict):
@@ -35,6 +48,39 @@ def find_sendable(whatsapp_number_id: int) -> list[Template]:
     )
 
 
+def load_sendable(chat: Chat, template_id: int) -> Template:
+    """An approved template of the chat's number; NotFound, NotApproved."""
+    return load_for_number(chat.whatsapp_number_id, template_id)
+
+
+def load_for_number(whatsapp_number_id: int, template_id: int) -> Template:
+    """The same by the number alone, for a chat that is still to come."""
+    template = db.session.get(Template, template_id)
+    if template is None or template.whatsapp_number_id != whatsapp_number_id:
+        raise NotFound
+    if template.status is not TemplateStatus.APPROVED:
+        raise NotApproved
+    return template
+
+
+def guess_values(chat: Chat, template_id: int) -> dict[str, str]:
+    """What the blanks of a template probably want in this chat."""
+    client = db.session.get_one(Client, chat.client_id)
+    return guess_for(load_sendable(chat, template_id), client=client, case=chat.case_number)
+
+
+def guess_for(template: Template, *, client: Client, case: str = "") -> dict[str, str]:
+    """A name where the blanks speak of one, the case's number where they ask for it."""
+    found = {}
+    for blank in blanks_of(template):
+        label = fold(blank.label)
+        if label in NAME_LABELS and client.first_name:
+            found[blank.key] = client.first_name
+        elif label in CASE_LABELS and case:
+            found[blank.key] = case
+    return found
+
+
 def queue_template(
     chat: Chat,
     template_id: int,
@@ -54,11 +100,7 @@ def queue_template(
     Raises NotFound, NotApproved, Invalid for missing or too long values, and what `queue_outbound`
     raises; OptedOut for advertising to somebody who has not agreed to it.
     """
-    template = db.session.get(Template, template_id)
-    if template is None or template.whatsapp_number_id != chat.whatsapp_number_id:
-        raise NotFound
-    if template.status is not TemplateStatus.APPROVED:
-        raise NotApproved
+    template = load_sendable(chat, template_id)
     filled = fill(template, values, file=header_file)
     meta = describe(filled.content).meta["template"]
     meta |= {"template_id": template.id, "category": template.category, "shown": filled.shown}

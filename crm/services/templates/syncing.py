@@ -33,6 +33,7 @@ Json = dict[str, Any]
 T = TypeVar("T")
 # A page that names itself as the next one must not keep a job for ever.
 MOST_PAGES = 200
+PAGE = 100
 
 
 class NoAccount(Conflict):
@@ -122,7 +123,7 @@ def sync_templates(number_id: int, *, config: Config) -> SyncResult:
 def _read_all(account: Account) -> Iterable[Json]:
     after: str | None = None
     for _page in range(MOST_PAGES):
-        page = _client().list_templates(account, fields=FIELDS, after=after)
+        page = _client().list_templates(account, fields=FIELDS, after=after, limit=PAGE)
         yield from page.rows
         if page.after is None or page.after == after:
             return

@@ -5,6 +5,7 @@ import { drawDays, keepPinned, placeBubble, toBottom } from "./thread.js";
 import { spoken } from "./times.js";
 
 const box = () => $("#text");
+const isNote = () => $("#composer")?.dataset.mode === "note";
 const draftName = (chatId) => `draft:${me}:${chatId}`;
 
 // --- the box -------------------------------------------------------------------------------------
@@ -17,7 +18,7 @@ function grow() {
 }
 
 document.addEventListener("keydown", (event) => {
-  if (event.target.id !== "text" || event.key !== "Enter" || event.shiftKey) return;
+  if (event.target.id !== "text" || event.key !== "Enter" || event.shiftKey === (event.target.form.dataset.enter !== "line")) return;
   // 229: some browsers end a composition with an Enter that says it is none.
   if (event.isComposing || event.keyCode === 229 || event.altKey || event.ctrlKey || event.metaKey) return;
   event.preventDefault();
@@ -36,7 +37,8 @@ document.addEventListener("input", (event) => {
 function saveDraft() {
   clearTimeout(saving);
   const chatId = openChat();
-  if (!chatId || !box()) return;
+  // A note is kept under another name, so that it never comes back as an answer.
+  if (!chatId || !box() || isNote()) return;
   store.set(draftName(chatId), box().value.trim() ? box().value : null);
   tell("crm:draft", { chatId });
 }
@@ -97,6 +99,7 @@ function markUnsent(key, why) {
 document.addEventListener("htmx:config:request", (event) => {
   const { ctx } = event.detail;
   if (ctx.sourceElement.id !== "composer") return;
+  if (isNote()) return event.preventDefault(); // compose.js sends it
   const { body } = ctx.request;
   const key = body.get("client_key");
   if (!onTheirWay.has(key)) {
@@ -108,13 +111,15 @@ document.addEventListener("htmx:config:request", (event) => {
     }
     if (!outbox.has(key)) {
       // A new sending: the box is free again at once, with a key for what comes next.
-      outbox.set(key, { chatId: openChat(), text, at: new Date().toISOString() });
+      const extra = Object.fromEntries(["reply_to", "quick_reply", "no_preview"].map((name) => [name, body.get(name) ?? ""]));
+      outbox.set(key, { chatId: openChat(), text, at: new Date().toISOString(), extra });
       keepOutbox();
       box().value = "";
       grow();
       complain("");
       saveDraft();
       ctx.sourceElement.elements.client_key.value = newKey();
+      tell("crm:sent");
       draw(key, outbox.get(key));
       drawDays();
       toBottom();
@@ -151,7 +156,7 @@ function answer(key, status, html) {
   const why = compose ? $("#text-error [data-text]", compose)?.textContent || words.windowClosed : $("[data-error] p", html)?.textContent || words.failed;
   if (entry?.chatId !== openChat()) return;
   if (compose) renewCompose(compose);
-  if (box() && !box().value) {
+  if (box() && !isNote() && !box().value) {
     // Nothing else has been begun: back into the box, with the reason beside it.
     bubbleOf(key)?.remove();
     forget(key);
@@ -176,7 +181,7 @@ function resend(key) {
   window.htmx.ajax("POST", `/inbox/${entry.chatId}/messages`, {
     source: "#composer",
     swap: "none",
-    values: { text: entry.text, client_key: key },
+    values: { ...entry.extra, text: entry.text, client_key: key },
   });
 }
 
@@ -199,7 +204,7 @@ document.addEventListener("crm:connection", ({ detail }) => { if (detail.state =
 // --- renewing ------------------------------------------------------------------------------------
 
 /** Take over a composer of the server's where the state has changed; what is being written stays. */
-function renewCompose(fresh) {
+export function renewCompose(fresh) {
   const current = $("#compose");
   if (!fresh || !current) return;
   if (fresh.dataset.state === current.dataset.state) {
@@ -227,7 +232,7 @@ document.addEventListener("crm:opened", ({ detail }) => {
     }
   }
   const draft = store.get(draftName(chatId));
-  if (box() && draft && !box().value) box().value = draft;
+  if (box() && draft && !box().value && !isNote()) box().value = draft;
   grow();
   drawDays();
   toBottomIfRead();
@@ -259,5 +264,5 @@ async function askAgain() {
 
 document.addEventListener("submit", (event) => {
   if (!event.target.matches("[data-logout]")) return;
-  for (const name of Object.keys(localStorage)) if (/^(draft|outbox):/.test(name)) localStorage.removeItem(name);
+  for (const name of Object.keys(localStorage)) if (/^(draft|note|outbox):/.test(name)) localStorage.removeItem(name);
 });

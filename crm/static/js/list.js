@@ -233,7 +233,7 @@ const watchEnd = () => $$("li[data-more]", list() ?? document).forEach((more) =>
 
 // --- tabs and search -----------------------------------------------------------------------------
 
-function go(query, { push = true } = {}) {
+export function go(query, { push = true } = {}) {
   const address = `${location.pathname}?${query}`;
   if (push) history.pushState({ crm: true }, "", address);
   else history.replaceState({ crm: true }, "", address);
@@ -245,7 +245,7 @@ document.addEventListener("click", (event) => {
   if (link && !event.metaKey && !event.ctrlKey && !event.shiftKey) {
     event.preventDefault();
     if ($("#q")) $("#q").value = "";
-    go(`tab=${link.dataset.tab}`).then(() => $(`#tabs a[data-tab="${link.dataset.tab}"]`)?.focus());
+    go(kept({ tab: link.dataset.tab })).then(() => $(`#tabs a[data-tab="${link.dataset.tab}"]`)?.focus());
   }
   if (event.target.closest("#newer")) {
     release();
@@ -253,13 +253,19 @@ document.addEventListener("click", (event) => {
   }
 });
 
+/** The list's filters with another tab or search. */
+function kept(changes) {
+  const query = new URLSearchParams(changes);
+  for (const [name, value] of new URLSearchParams(list().dataset.query)) if (name !== "tab" && name !== "q") query.set(name, value);
+  return query.toString();
+}
+
 let typing = null;
 function search(push) {
   clearTimeout(typing);
   const text = $("#q").value.trim();
-  const query = new URLSearchParams({ tab: tab() });
-  if (text) query.set("q", text);
-  if (query.toString() !== list().dataset.query) go(query.toString(), { push });
+  const query = kept(text ? { tab: tab(), q: text } : { tab: tab() });
+  if (query !== list().dataset.query) go(query, { push });
 }
 document.addEventListener("input", (event) => {
   if (event.target.id !== "q") return;
@@ -279,7 +285,7 @@ document.addEventListener("reset", (event) => {
   $("#q").focus();
 });
 // Back and forward: an address without a tab means the one that the desk began with.
-const home = list()?.dataset.query ?? "";
+const home = `tab=${tab()}`;
 document.addEventListener("crm:address", () => {
   const wanted = params();
   const query = wanted.has("tab") || wanted.has("q") ? wanted.toString() : home;

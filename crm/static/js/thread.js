@@ -130,7 +130,7 @@ export function keepPinned(change) {
 
 function receive({ chat_id: chatId, html }) {
   if (String(chatId) !== openChat()) return;
-  const fresh = $("[id^=message-]", parse(html));
+  const fresh = $("[id^=message-], [id^=note-]", parse(html));
   if (!fresh) return;
   const known = document.getElementById(fresh.id);
   const inbound = fresh.classList.contains("in");
@@ -148,6 +148,7 @@ function receive({ chat_id: chatId, html }) {
   }
 }
 document.addEventListener("crm:bubble", ({ detail }) => receive(detail));
+document.addEventListener("crm:note", ({ detail }) => receive(detail));
 document.addEventListener("crm:ticks", ({ detail }) => receive(detail));
 
 /** Each word of the customer's opens the 24 hours anew. */

@@ -1,0 +1,284 @@
+"""What an agent writes beside plain text, seen in Chromium and on the simulated phone."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import time
+import uuid
+from collections.abc import Callable
+
+import pytest
+import requests
+from playwright.sync_api import Locator, Page, expect
+
+from tests.stack import RunningStack
+
+LAURA = "laura@demo.charla.local"
+NUMBER = "100000000000001"
+
+
+@pytest.fixture
+def talk(stack: RunningStack, sign_in: Callable[..., Page]) -> Callable[..., tuple[Page, str]]:
+    """Laura's page on the chat of a customer who has just written; and the customer's wa_id."""
+
+    def begin(**options: object) -> tuple[Page, str]:
+        wa_id = f"57310{uuid.uuid4().int % 10_000_000:07d}"
+        say(stack, wa_id, "Buenas, ¿me ayudan?")
+        chat_id = chat_of(stack, wa_id)
+        give_to_laura(stack, chat_id)
+        page = sign_in(LAURA, **options)
+        page.goto(f"{stack.url}/inbox/{chat_id}")
+        expect(page.locator("#text")).to_be_visible()
+        # The composer's own module has come.
+        expect(page.locator("#compose")).to_have_attribute("data-ready", "")
+        return page, wa_id
+
+    return begin
+
+
+def is_up(url: str) -> bool:
+    with contextlib.suppress(requests.RequestException):
+        return requests.get(url, timeout=5).status_code < 500
+    return False
+
+
+def say(stack: RunningStack, wa_id: str, text: str) -> None:
+    until(lambda: is_up(f"{stack.simulator_url}/control/state"))
+    answer = requests.post(
+        f"{stack.simulator_url}/control/say",
+        json={"number_id": NUMBER, "wa_id": wa_id, "name": "Cliente Nueva", "text": text},
+        timeout=10,
+    )
+    assert answer.status_code < 300, answer.text
+
+
+def until(read: Callable[[], object], seconds: float = 40) -> object:
+    end = time.monotonic() + seconds
+    while not (found := read()):
+        assert time.monotonic() < end, "it did not come"
+        time.sleep(0.2)
+    return found
+
+
+def chat_of(stack: RunningStack, wa_id: str) -> int:
+    rows = until(
+        lambda: stack.query(
+            "SELECT ch.id FROM chats ch JOIN client_identities i ON i.client_id = ch.client_id"
+            " WHERE i.value = %s",
+            wa_id,
+        )
+    )
+    return int(rows[0][0])  # type: ignore[index]
+
+
+def give_to_laura(stack: RunningStack, chat_id: int) -> None:
+    stack.query(
+        "UPDATE chats SET status = 'active', owner = 'human', first_response_at = now(),"
+        " assigned_at = now(), assigned_agent_id = (SELECT id FROM users WHERE email = %s)"
+        " WHERE id = %s",
+        LAURA,
+        chat_id,
+    )
+
+
+def phone(stack: RunningStack, wa_id: str) -> dict:
+    """What the customer's phone shows of the chat."""
+    answer = requests.get(f"{stack.simulator_url}/control/phones/{wa_id}/{NUMBER}", timeout=10)
+    found: dict = answer.json()["chat"]
+    return found
+
+
+def on_the_phone(stack: RunningStack, wa_id: str, kind: str) -> dict:
+    """The customer's newest message of this type, once it is there."""
+
+    def read() -> list[dict]:
+        rows = phone(stack, wa_id)["messages"]
+        return [row for row in rows if row["type"] == kind and row["direction"] == "out"]
+
+    return until(read)[-1]  # type: ignore[index]
+
+
+def last(page: Page, selector: str = "#log > .bubble") -> Locator:
+    return page.locator(selector).last
+
+
+def test_buttons_go_out_and_the_tap_comes_back(stack: RunningStack, talk) -> None:
+    page, wa_id = talk()
+    page.locator(".menu.up > summary").click()
+    page.locator("[data-compose=buttons]").click()
+    dialog = page.locator("#compose-dialog")
+    expect(dialog.locator("[name=body]")).to_be_focused()
+    dialog.locator("[name=body]").fill("¿Confirmamos su *cita*?")
+    dialog.locator("footer .primary").click()
+    expect(dialog.locator("[data-dialog-error]")).to_contain_text("botones")
+    expect(dialog.locator("[name=body]")).to_have_value("¿Confirmamos su *cita*?")
+    dialog.locator("[name=button-0]").fill("Confirmo")
+    expect(dialog.locator(".wa-buttons li")).to_have_text(["Confirmo"])
+    dialog.locator("footer .primary").click()
+    expect(dialog).to_be_hidden()
+    expect(last(page, "#log > .out").locator(".choices-sent li")).to_have_text(["Confirmo"])
+
+    sent = on_the_phone(stack, wa_id, "interactive")
+    answer = requests.post(
+        f"{stack.simulator_url}/control/press",
+        json={"number_id": NUMBER, "wa_id": wa_id, "wamid": sent["wamid"], "choice": "b0"},
+        timeout=10,
+    )
+    assert answer.status_code < 300, answer.text
+    expect(last(page, "#log > .in")).to_contain_text("Confirmo")
+
+
+def test_a_template_is_filled_previewed_and_sent_when_the_window_is_closed(
+    stack: RunningStack, talk
+) -> None:
+    page, wa_id = talk()
+    chat_id = chat_of(stack, wa_id)
+    until(lambda: stack.query("SELECT 1 FROM templates WHERE template_name = 'seguimiento_pedido'"))
+    stack.query(
+        "UPDATE chats SET last_inbound_at = now() - interval '2 days' WHERE id = %s", chat_id
+    )
+    page.reload()
+    expect(page.locator(".closed-window")).to_contain_text("plantillas")
+    expect(page.locator('#composer[data-mode="reply"]')).to_have_count(0)
+    page.locator(".instead [data-compose=template]").click()
+    dialog = page.locator("#compose-dialog")
+    dialog.locator("[data-filter-list]").fill("seguimiento")
+    dialog.locator("[data-choices] li:visible button").first.click()
+    dialog.locator('[name="body.1"]').fill("Carolina")
+    dialog.locator('[name="body.2"]').fill("A-1042")
+    expect(dialog.locator("[data-part=body]")).to_contain_text("Hola, Carolina. Su pedido A-1042")
+    dialog.locator("footer .primary").click()
+    expect(last(page, "#log > .out")).to_contain_text("Su pedido A-1042")
+    sent = on_the_phone(stack, wa_id, "template")
+    assert "Su pedido A-1042" in sent["rendered"]
+
+
+def test_the_window_warns_in_words_when_it_closes_soon(stack: RunningStack, talk) -> None:
+    page, wa_id = talk()
+    expect(page.locator(".window .soon-word")).to_be_hidden()
+    stack.query(
+        "UPDATE chats SET last_inbound_at = now() - interval '23 hours' WHERE id = %s",
+        chat_of(stack, wa_id),
+    )
+    page.reload()
+    expect(page.locator(".window .soon-word")).to_be_visible()
+    expect(page.locator(".window [data-left]")).to_contain_text("min")
+    page.locator("#filter-button").click()
+    page.locator("#filters [name=closing]").check()
+    expect(page).to_have_url(re.compile("closing=1"))
+    expect(page.locator(f"#chat-{chat_of(stack, wa_id)}")).to_be_visible()
+    stack.query("UPDATE chats SET last_inbound_at = now() WHERE id = %s", chat_of(stack, wa_id))
+    page.reload()
+    expect(page.locator("#rows")).to_have_attribute("data-query", re.compile("closing"))
+    expect(page.locator(f"#chat-{chat_of(stack, wa_id)}")).to_have_count(0)
+    page.go_back()
+    expect(page.locator(f"#chat-{chat_of(stack, wa_id)}")).to_be_visible()
+
+
+def test_the_customer_sees_that_the_owner_reads_and_writes(stack: RunningStack, talk) -> None:
+    page, wa_id = talk()
+    until(lambda: phone(stack, wa_id)["messages"][0]["status"] == "read")
+    page.locator("#text").press_sequentially("Un mom")
+    until(lambda: phone(stack, wa_id)["typing"])
+
+
+def test_a_quick_reply_by_its_slash(stack: RunningStack, talk) -> None:
+    page, _wa_id = talk()
+    page.locator("#text").press_sequentially("/gra")
+    option = page.locator("#suggest [role=option]")
+    expect(option).to_have_count(1)
+    page.keyboard.press("Enter")
+    expect(page.locator("#text")).to_have_value(re.compile("gusto"))
+    before = stack.query("SELECT sum(usage_count) FROM quick_replies")[0][0]
+    page.keyboard.press("Enter")
+    expect(page.locator("#text")).to_have_value("")
+    until(lambda: stack.query("SELECT sum(usage_count) FROM quick_replies")[0][0] == before + 1)
+
+
+def test_a_note_is_kept_apart_from_the_answer(stack: RunningStack, talk) -> None:
+    page, wa_id = talk()
+    page.locator("#text").fill("Ojo con el precio")
+    page.keyboard.press("Alt+KeyP")
+    expect(page.locator("#composer")).to_have_attribute("data-mode", "note")
+    page.reload()
+    # A half-written note comes back as a note, never as an answer.
+    expect(page.locator("#composer")).to_have_attribute("data-mode", "note")
+    expect(page.locator("#text")).to_have_value("Ojo con el precio")
+    page.locator("#text").press("Enter")
+    expect(last(page)).to_have_class(re.compile("note"))
+    expect(last(page)).to_contain_text("Ojo con el precio")
+    chat_id = chat_of(stack, wa_id)
+    assert stack.query("SELECT content FROM chat_notes WHERE chat_id = %s", chat_id) == [
+        ("Ojo con el precio",)
+    ]
+    assert (
+        stack.query(
+            "SELECT count(*) FROM messages WHERE chat_id = %s AND direction = 'outbound'"
+            " AND content LIKE 'Ojo%%'",
+            chat_id,
+        )[0][0]
+        == 0
+    )
+
+
+def test_a_quote_by_the_arrow_and_a_reaction_by_the_bubble(stack: RunningStack, talk) -> None:
+    page, wa_id = talk()
+    page.locator("#text").press("ArrowUp")
+    expect(page.locator("#quoting .cut")).to_have_text("Buenas, ¿me ayudan?")
+    page.locator("#text").fill("Claro que sí")
+    page.keyboard.press("Enter")
+    quote = last(page, "#log > .out").locator("a.quote")
+    expect(quote).to_contain_text("Buenas, ¿me ayudan?")
+    expect(page.locator("#quoting")).to_be_hidden()
+    quote.click()
+    expect(page.locator("#log > .in.flash")).to_have_count(1)
+
+    asked = page.locator("#log > .in").first
+    asked.hover()
+    page.locator("[data-bubble=react]").click()
+    page.locator("[data-react='👍']").click()
+    expect(page.locator("#log > .in").first.locator(".reactions")).to_contain_text("👍")
+    until(
+        lambda: stack.query(
+            "SELECT 1 FROM messages m JOIN client_identities i ON i.client_id = m.client_id"
+            " WHERE i.value = %s AND m.message_type = 'reaction' AND m.status <> 'pending'",
+            wa_id,
+        )
+    )
+
+
+def test_emojis_by_name_and_by_the_picker(talk) -> None:
+    page, _wa_id = talk()
+    page.locator("#text").press_sequentially("Hola :coraz")
+    page.locator("#suggest [role=option]").first.wait_for()
+    page.keyboard.press("Enter")
+    expect(page.locator("#text")).not_to_have_value(re.compile(":coraz"))
+    page.locator("[data-compose=emoji]").click()
+    page.locator(".emoji-picker input").fill("pulgar arriba")
+    page.locator(".emoji-picker [data-emoji]").first.click()
+    expect(page.locator("#text")).to_have_value(re.compile("👍"))
+    expect(page.locator(".emoji-picker")).to_have_count(0)
+
+
+def test_a_new_chat_begins_with_a_template(stack: RunningStack, sign_in) -> None:
+    until(lambda: stack.query("SELECT 1 FROM templates WHERE template_name = 'seguimiento_pedido'"))
+    page = sign_in(LAURA)
+    page.locator("[data-start-chat]").click()
+    dialog = page.locator("#compose-dialog")
+    digits = f"310{uuid.uuid4().int % 10_000_000:07d}"
+    dialog.locator("[name=phone]").fill(digits)
+    dialog.locator("[name=first_name]").fill("Rosa")
+    dialog.locator("footer .primary").click()
+    dialog.locator("[data-choices] button", has_text="Seguimiento").first.click()
+    dialog.locator('[name="body.1"]').fill("Rosa")
+    dialog.locator('[name="body.2"]').fill("A-7")
+    dialog.locator("footer .primary").click()
+    expect(page.locator("#thread-title")).to_have_text("Rosa")
+    expect(last(page, "#log > .out")).to_contain_text("Su pedido A-7")
+    status = stack.query(
+        "SELECT c.status FROM chats c JOIN clients k ON k.id = c.client_id"
+        " WHERE k.phone_number = %s",
+        f"+57{digits}",
+    )
+    assert status == [("pending",)]
