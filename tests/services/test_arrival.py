@@ -310,7 +310,8 @@ def test_a_paused_campaign_says_so_and_lets_the_chat_wait(desk: Desk):
 def test_a_text_that_may_not_leave_stops_nothing(desk: Desk):
     agent = desk.add_agent()
     set_terms(desk, welcome_message="Bienvenido.")
-    chat = arrive_chat(desk, client=make_client(opt_in=False))
+    desk.number.deleted_at = utcnow()
+    chat = arrive_chat(desk)
     assert (said(chat), chat.assigned_agent_id) == ([], agent.id)
 
 

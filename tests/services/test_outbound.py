@@ -17,7 +17,6 @@ from crm.models import (
     LeadStatus,
     Message,
     MessageStatus,
-    Provider,
     QueuedMessage,
     QueueStatus,
 )
@@ -191,7 +190,7 @@ def test_it_respects_blocks_and_numbers_that_cannot_send(chat, cast):
     db.session.commit()
     with pytest.raises(ClientBlocked):
         write(chat)
-    chat.client.is_blocked, cast.number.provider = False, Provider.WPPCONNECT
+    chat.client.is_blocked, cast.number.deleted_at = False, utcnow()
     db.session.commit()
     with pytest.raises(CannotSend):
         write(chat)
