@@ -18,7 +18,7 @@ from markupsafe import Markup
 
 from crm.blueprints.assets import versioned_path
 from crm.lib.clock import utcnow
-from crm.lib.person import initials
+from crm.lib.person import format_phone, initials
 from crm.lib.rich_text import is_few_emoji, plain_text, render_text
 from crm.models import LeadStatus
 from crm.services.inbox import Bubble, NoteBubble
@@ -47,6 +47,7 @@ blueprint.add_app_template_filter(render_text, "rich")
 blueprint.add_app_template_filter(plain_text, "plain")
 blueprint.add_app_template_filter(is_few_emoji, "few_emoji")
 blueprint.add_app_template_filter(initials, "initials")
+blueprint.add_app_template_filter(format_phone, "phone")
 
 
 @blueprint.app_template_test("bubble")
