@@ -379,6 +379,7 @@ def _desk_values() -> dict[str, Any]:
         "number_count": db.session.scalar(numbers),
         "may_set_status": current_scope().can("agents.set_own_status"),
         "may_start": current_scope().can("chats.start") and current_scope().can("clients.read"),
+        "may_receive": current_scope().can("chats.reply"),
         "may_reassign": current_scope().can("chats.assign"),
     }
 
