@@ -301,7 +301,7 @@ def test_a_waiting_chat_says_why_nobody_takes_it(cast, browse):
     chat = chat_of(cast, None)
     page = browse(cast.marta).get(f"/inbox/{chat.id}/why", headers=FRAGMENT).text
     for words in (
-        "no agent is free",
+        "No agent is free",
         "Jhon Restrepo",
         "paused",
         "no place free",
