@@ -17,6 +17,7 @@ from tests.browser.test_main_loop import (
     answer,
     become,
     clear_the_desk,
+    hand_over,
     phones_of,
     row_of,
 )
@@ -247,6 +248,7 @@ def test_drafts_stay_with_their_chats_until_they_are_sent_or_one_signs_out(desk:
     open_chat(desk, "Ana Uno")
     desk.click(".rail details summary")
     desk.click("[data-logout] button")
+    hand_over(desk)
     desk.wait_for_url("**/login**")
     assert desk.evaluate("JSON.stringify(localStorage)").find("secreto") == -1
 
@@ -410,7 +412,10 @@ def test_a_chat_that_goes_to_somebody_else_leaves_the_screen(
     open_chat(desk, "Ana Uno")
     other = sign_in(JHON)
     become(other, "available")
-    become(desk, "offline")
+    desk.click("#my-status summary")
+    desk.click("#my-status button[value=offline]")
+    hand_over(desk, "queue")
+    expect(desk.locator("#my-status[data-status=offline]")).to_be_attached()
     expect(row_of(other, "Ana Uno")).to_be_visible()
     expect(row_of(desk, "Ana Uno")).to_have_count(0)
     expect(desk.locator("#composer")).to_have_count(0)

@@ -24,6 +24,7 @@ from crm.realtime import feed, watch
 from crm.realtime.socket import hub_of
 from crm.services import chats
 from tests import factories
+from tests.browser.test_main_loop import hand_over
 from tests.cast import Cast, make_cast
 from tests.providers.deliveries import body, sign, status, words
 from tests.realtime.pages import (
@@ -338,6 +339,7 @@ def test_signing_out_in_one_tab_takes_all_tabs_to_the_login(desk: Desk) -> None:
     is_live(two)
     one.click(".rail [data-menu] summary")
     one.click("form[data-logout] button")
+    hand_over(one)
     two.wait_for_url("**/login**")
     one.wait_for_url("**/login**")
 

@@ -42,6 +42,16 @@ def become(page: Page, status: str) -> None:
     expect(page.locator(f"#my-status[data-status={status}]")).to_be_attached()
 
 
+def hand_over(page: Page, to: str | None = None) -> None:
+    """Who leaves with open chats says where they go: as proposed, or all of them to `to`."""
+    dialog = page.locator("dialog[data-act]")
+    expect(dialog.get_by_role("button", name="Entregar e irme")).to_be_visible()
+    if to is not None:
+        for choice in dialog.locator("select").all():
+            choice.select_option(to)
+    dialog.get_by_role("button", name="Entregar e irme").click()
+
+
 def row_of(page: Page, name: str):  # type: ignore[no-untyped-def]
     return page.locator("#rows li").filter(has_text=name)
 

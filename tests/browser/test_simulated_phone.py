@@ -170,10 +170,10 @@ def test_buttons_replies_and_reactions_answer_the_right_message(
     crm.wait_for(lambda: len(crm.messages) == 2)
     assert crm.messages[1]["interactive"]["list_reply"]["id"] == "b"
     asked = carolina.get_by_role("article").filter(has_text="¿Cómo lo recibe?").first
-    asked.get_by_role("button", name="Responder o reaccionar").click()
+    asked.get_by_role("button", name="Responder, reaccionar o cambiar").click()
     asked.get_by_role("button", name="Reaccionar con 👍").click()
     expect(asked.locator(".reaction")).to_have_text("👍")
-    asked.get_by_role("button", name="Responder o reaccionar").click()
+    asked.get_by_role("button", name="Responder, reaccionar o cambiar").click()
     asked.get_by_role("button", name="Responder", exact=True).click()
     carolina.get_by_label("Escriba un mensaje").fill("¿Cuánto vale?")
     page.keyboard.press("Enter")

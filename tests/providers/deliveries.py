@@ -109,6 +109,10 @@ def phone_number_ids(raw: bytes) -> list[str]:
     return list(dict.fromkeys(str(i) for i in ids if i))
 
 
+def _has_recipient(echo: Any) -> bool:
+    return isinstance(echo, dict) and bool(echo.get("to") or echo.get("to_user_id"))
+
+
 def message_ids(raw: bytes) -> list[str]:
     """The distinct ids of all that stands in a thread: messages, echoes, calls, a number's past."""
     found: list[Any] = []
@@ -117,7 +121,8 @@ def message_ids(raw: bytes) -> list[str]:
             found += value.get("messages") or []
         if value["field"] == "calls":
             found += [*(value.get("calls") or []), *(value.get("statuses") or [])]
-        found += value.get("message_echoes") or []
+        # An echo to nobody finds no chat: it stays in the ledger.
+        found += [echo for echo in value.get("message_echoes") or [] if _has_recipient(echo)]
         for chunk in value.get("history") or []:
             for thread in chunk.get("threads") or []:
                 found += thread.get("messages") or []

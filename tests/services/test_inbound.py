@@ -158,7 +158,7 @@ def test_what_is_more_than_a_courtesy_opens_a_chat(
 ) -> None:
     take_in(body(words("wamid.1")))
     close(one(Chat), minutes_ago=minutes)
-    take_in(body(words("wamid.2", content, at=NOW)))
+    take_in(body(words("wamid.2", content, at=int(utcnow().timestamp()))))
     assert len(every(Chat)) == 2
 
 
