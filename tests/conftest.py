@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,6 @@ import pytest
 from cryptography.fernet import Fernet
 from flask import Flask
 from flask.testing import FlaskClient
-from redis.exceptions import RedisError
 from sqlalchemy import text
 
 from crm import create_app, embedded
@@ -86,8 +84,6 @@ def app(migrated_app: Flask) -> Iterator[Flask]:
     """The application on empty tables and an empty Redis, its context pushed."""
     with migrated_app.app_context():
         empty_database()
-        # The guard brings back a server that has died in seconds; a test begins with it there.
-        embedded_redis_is_back()
         redis_client.flushdb()
         yield migrated_app
         db.session.rollback()
@@ -103,18 +99,6 @@ def database(app: Flask) -> Flask:
 @pytest.fixture
 def client(app: Flask) -> FlaskClient:
     return app.test_client()
-
-
-def embedded_redis_is_back() -> None:
-    deadline = time.monotonic() + 30
-    while True:
-        try:
-            redis_client.ping()
-            return
-        except RedisError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.2)
 
 
 def empty_database() -> None:
