@@ -10,11 +10,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import axe_playwright_python
+from flask import Flask
 from playwright.sync_api import BrowserContext, Page
 from playwright.sync_api import Error as PlaywrightError
 
-from crm import create_app
-from crm.config import Config
 from tests.guards.routes import ROUTES
 from tests.stack import RunningStack
 
@@ -41,7 +40,10 @@ BEFORE_SIGNING_IN = ("/login", "/forgot", "/account/password", "/no-such-page")
 
 
 def test_axe_finds_nothing_serious_on_any_page(
-    stack: RunningStack, sign_in: Callable[..., Page], open_context: Callable[..., BrowserContext]
+    migrated_app: Flask,
+    stack: RunningStack,
+    sign_in: Callable[..., Page],
+    open_context: Callable[..., BrowserContext],
 ) -> None:
     # Without motion: a colour that is still on its way from one theme to the other is neither.
     guest, own = (open_context(reduced_motion="reduce") for _ in range(2))
@@ -51,7 +53,7 @@ def test_axe_finds_nothing_serious_on_any_page(
     serious = {path: found for path in BEFORE_SIGNING_IN if (found := faults(page, stack, path))}
     page = sign_in(ADMIN, context=own)
     looked = 0
-    for path in paths(stack):
+    for path in paths(migrated_app, stack):
         found = faults(page, stack, path)
         looked += found is not None
         if found:
@@ -60,8 +62,7 @@ def test_axe_finds_nothing_serious_on_any_page(
     assert not serious, "\n".join(f"{path}: {line}" for path in serious for line in serious[path])
 
 
-def paths(stack: RunningStack) -> Iterator[str]:
-    app = create_app(Config.from_env(stack.settings))
+def paths(app: Flask, stack: RunningStack) -> Iterator[str]:
     for rule in app.url_map.iter_rules():
         if rule.rule.endswith("/new"):
             continue  # the same template as the one that is there, which is looked at
