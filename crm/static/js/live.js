@@ -12,7 +12,7 @@
 // Messages keep their order; those that come while the page is being mended wait until it is.
 //
 // Why no hx-ws: docs/decisions/004-live-socket.md.
-import { $, parse, tell } from "./page.js";
+import { $, isLeaving, leaveFor, parse, tell } from "./page.js";
 
 const PATH = "/socket";
 const BANNER_AFTER = 3000;
@@ -32,7 +32,6 @@ let heardAt = Date.now();
 let beatAt = Date.now();
 let state = "connecting";
 let resting = false; // too many pages of this person: this one only polls until it is looked at
-let leaving = false;
 let first = true;
 
 const jitter = (ms) => ms * (0.5 + Math.random());
@@ -43,7 +42,7 @@ const byId = (id) => document.getElementById(id);
 function connect() {
   clearTimeout(timer);
   timer = 0;
-  if (leaving || (socket && socket.readyState <= WebSocket.OPEN)) return;
+  if (isLeaving() || (socket && socket.readyState <= WebSocket.OPEN)) return;
   const scheme = location.protocol === "https:" ? "wss" : "ws";
   const mine = new WebSocket(`${scheme}://${location.host}${PATH}`);
   socket = mine;
@@ -92,11 +91,17 @@ function drop() {
 }
 
 export function toLogin() {
-  leaving = true;
   socket?.close();
   const here = location.pathname + location.search;
-  location.assign(`/login?next=${encodeURIComponent(here)}`);
+  leaveFor(`/login?next=${encodeURIComponent(here)}`);
 }
+
+// What htmx asked for before the session was over is answered with a way to the login of its own.
+document.addEventListener("htmx:before:response", (event) => {
+  if (event.detail.ctx.response.status !== 401 && !isLeaving()) return;
+  event.preventDefault();
+  toLogin();
+});
 
 // ---------------------------------------------------------------------------------------- states
 
@@ -128,12 +133,12 @@ setInterval(() => {
 
 setInterval(() => {
   // Without live events the page asks, hidden or not: the title still counts what is unread.
-  if (state !== "live" && !leaving) setTimeout(() => mend({ list: true, thread: true }), Math.random() * 2000);
+  if (state !== "live" && !isLeaving()) setTimeout(() => mend({ list: true, thread: true }), Math.random() * 2000);
 }, POLL_EVERY);
 
 let awayAt = 0;
 function wake() {
-  if (leaving) return;
+  if (isLeaving()) return;
   if (socket?.readyState === WebSocket.OPEN) mend({ list: true, thread: true });
   else {
     attempt = 0;
@@ -210,7 +215,7 @@ async function mend(parts) {
   if (mending) return mending;
   mending = (async () => {
     try {
-      while (wanted && !leaving) {
+      while (wanted && !isLeaving()) {
         const now = wanted;
         wanted = null;
         const { mendList, mendThread } = await mendingModule();
@@ -226,7 +231,8 @@ async function mend(parts) {
   await mending;
   mending = null;
   for (const message of waiting.splice(0)) receive(message);
-  if (wanted) mend({});
+  // On the way out nothing is mended any more: asking again and again would freeze the page.
+  if (wanted && !isLeaving()) mend({});
 }
 
 // ---------------------------------------------------------------------------------------- thread

@@ -25,6 +25,16 @@ export class HttpError extends Error {
   }
 }
 
+let leaving = false;
+export const isLeaving = () => leaving;
+
+/** Go to another page, once: a second way there, started by an answer that came late, would abort the first. */
+export function leaveFor(address) {
+  if (leaving) return;
+  leaving = true;
+  location.assign(address);
+}
+
 /** A fragment of ours as text. A session that is over leaves for the login page. */
 export async function fetchFragment(url, { method = "GET", signal } = {}) {
   const headers = { "HX-Request": "true", "HX-Request-Type": "partial", Accept: "text/html" };
@@ -32,7 +42,7 @@ export async function fetchFragment(url, { method = "GET", signal } = {}) {
   const response = await fetch(url, { method, headers, signal, credentials: "same-origin" });
   const away = response.headers.get("HX-Redirect");
   if (away) {
-    location.href = away;
+    leaveFor(away);
     return new Promise(() => {});
   }
   const text = await response.text();
