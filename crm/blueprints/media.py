@@ -12,12 +12,12 @@ from flask import Blueprint, current_app, jsonify, make_response, render_templat
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
-from crm.blueprints.inbox import NotYours, rights_in
+from crm.blueprints.inbox import NotYours, find_quoted, rights_in
 from crm.blueprints.uploads import takes_file
 from crm.db import atomic, db
 from crm.errors import Invalid
 from crm.forms.media import AttachmentForm
-from crm.models import AlarmKind, Chat, File, Message, User
+from crm.models import AlarmKind, Chat, File, User
 from crm.permissions import Scope, current_scope, load_chat, requires
 from crm.services import alarms, files, inbox
 from crm.services.media.sending import SentAlready, queue_file
@@ -95,14 +95,9 @@ def send(chat_id: int, file_id: int) -> ResponseReturnValue:
             author=db.session.get_one(User, scope.user_id),
             caption=form.caption.data or "",
             client_key=form.key,
-            reply_to=_quoted(found, form.reply_to.data),
+            reply_to=find_quoted(found, form.reply_to.data),
         )
     return render_template("inbox/_bubble.html", bubble=inbox.find_bubble(message.id))
-
-
-def _quoted(found: Chat, message_id: int | None) -> Message | None:
-    message = db.session.get(Message, message_id) if message_id else None
-    return message if message is not None and message.chat_id == found.id else None
 
 
 @blueprint.post("/inbox/<int:chat_id>/files/<int:file_id>/discard")

@@ -18,29 +18,12 @@ def _whole(value: str | None) -> int | None:
     return int(value) if value and value.isascii() and value.isdigit() and len(value) < 19 else None
 
 
-class MessageForm(FlaskForm):
-    """A text to a customer. `client_key` names this sending: two with the same key are one."""
+class SendingForm(FlaskForm):
+    """What every sending has: `client_key` names it, and two with the same key are one message."""
 
-    text = TextAreaField(
-        _l("Message"),
-        # A browser sends line breaks as CR LF; WhatsApp counts and shows one.
-        filters=[lambda value: value.replace("\r\n", "\n").strip() if value else value],
-        validators=[
-            Length(
-                max=LONGEST_TEXT,
-                message=_l("A message has at most 4,096 characters; split this one."),
-            )
-        ],
-    )
     client_key = HiddenField()
-    # The message that this one quotes, the quick reply it began with, and "1" for no link preview.
+    # The message that this one quotes.
     reply_to = HiddenField(filters=[_whole])
-    quick_reply = HiddenField(filters=[_whole])
-    no_preview = HiddenField()
-
-    def validate_text(self, field: TextAreaField) -> None:
-        if not (field.data or "").strip():
-            raise ValidationError(_l("Write something first."))
 
     def validate_client_key(self, field: HiddenField) -> None:
         try:
@@ -53,10 +36,33 @@ class MessageForm(FlaskForm):
         return uuid.UUID(self.client_key.data)
 
     @property
-    def previews(self) -> bool:
-        return self.no_preview.data != "1"
-
-    @property
     def first_error(self) -> str:
         """The first thing that is wrong, in words."""
         return next((str(message) for errors in self.errors.values() for message in errors), "")
+
+
+class MessageForm(SendingForm):
+    """A text to a customer."""
+
+    text = TextAreaField(
+        _l("Message"),
+        # A browser sends line breaks as CR LF; WhatsApp counts and shows one.
+        filters=[lambda value: value.replace("\r\n", "\n").strip() if value else value],
+        validators=[
+            Length(
+                max=LONGEST_TEXT,
+                message=_l("A message has at most 4,096 characters; split this one."),
+            )
+        ],
+    )
+    # The quick reply it began with, and "1" for no link preview.
+    quick_reply = HiddenField(filters=[_whole])
+    no_preview = HiddenField()
+
+    def validate_text(self, field: TextAreaField) -> None:
+        if not (field.data or "").strip():
+            raise ValidationError(_l("Write something first."))
+
+    @property
+    def previews(self) -> bool:
+        return self.no_preview.data != "1"

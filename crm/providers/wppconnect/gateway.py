@@ -135,13 +135,6 @@ class WppConnectGateway:
         if answer.status != 200 or answer.body is None:
             raise _wrong(answer)
 
-    def mark_seen(self, channel: WppConnectChannel, phone: Json) -> None:
-        """Blue ticks for a chat: `phone` is {"phone": digits, "isLid"?: true}."""
-        self._json(channel, "send-seen", phone)
-
-    def show_typing(self, channel: WppConnectChannel, phone: Json, *, on: bool) -> None:
-        self._json(channel, "typing", phone | {"value": on})
-
     # -- calling -----------------------------------------------------------------------------------
 
     def _json(self, channel: WppConnectChannel, path: str, body: Json | None = None) -> Any:

@@ -12,7 +12,7 @@
 // Messages keep their order; those that come while the page is being mended wait until it is.
 //
 // Why no hx-ws: docs/decisions/004-live-socket.md.
-import { $, isLeaving, leaveFor, parse, tell } from "./page.js";
+import { $, isLeaving, parse, tell, toLogin } from "./page.js";
 
 const PATH = "/socket";
 const BANNER_AFTER = 3000;
@@ -88,12 +88,6 @@ function drop() {
   dead?.close();
   become("offline");
   connect();
-}
-
-export function toLogin() {
-  socket?.close();
-  const here = location.pathname + location.search;
-  leaveFor(`/login?next=${encodeURIComponent(here)}`);
 }
 
 // What htmx asked for before the session was over is answered with a way to the login of its own.

@@ -1,8 +1,7 @@
 // Fetching list and thread anew and morphing them in, so that nothing of the reader's own is lost.
 // live.js says when; it loads this module with the first mending.
-import { $, $$, parse, tell } from "./page.js";
+import { $, $$, parse, tell, toLogin } from "./page.js";
 import { rewriteAll } from "./times.js";
-import { toLogin } from "./live.js";
 
 const PAGES_AT_MOST = 8;
 const byId = (id) => document.getElementById(id);

@@ -29,11 +29,14 @@ let leaving = false;
 export const isLeaving = () => leaving;
 
 /** Go to another page, once: a second way there, started by an answer that came late, would abort the first. */
-export function leaveFor(address) {
+function leaveFor(address) {
   if (leaving) return;
   leaving = true;
   location.assign(address);
 }
+
+/** The session is over: sign in, and come back here. */
+export const toLogin = () => leaveFor(`/login?next=${encodeURIComponent(location.pathname + location.search)}`);
 
 /** A fragment of ours as text. A session that is over leaves for the login page. */
 export async function fetchFragment(url, { method = "GET", signal } = {}) {
