@@ -116,9 +116,11 @@ STORE = Prepared(
         INSERT INTO media_fetches (message_id, whatsapp_number_id)
         SELECT message_id, number_id FROM added WHERE metadata -> 'media' ? 'id'
     ), ledger AS ({ledger.INSERT})
-    SELECT wamid, message_id,
-           EXISTS (SELECT FROM messages c WHERE c.target_whatsapp_id = wamid) AS is_spoken_of
-    FROM added ORDER BY message_id
+    SELECT wamid, message_id, change.one IS NOT NULL AS is_spoken_of
+    FROM added LEFT JOIN LATERAL (
+        SELECT 1 AS one FROM messages c WHERE c.target_whatsapp_id = wamid LIMIT 1
+    ) AS change ON true
+    ORDER BY message_id
 """,  # noqa: S608 - the inner statement is ours
 )
 

@@ -59,8 +59,8 @@ READ = Prepared(
          FROM found LEFT JOIN client ON client.id = found.client_id),
         (SELECT json_agg(json_build_array(id, client_id, whatsapp_number_id, campaign_id, status,
                                           assigned_agent_id, offered_agent_id, owner)) FROM chat),
-        (SELECT json_agg(whatsapp_message_id) FROM messages
-         WHERE whatsapp_message_id = ANY($4))
+        (SELECT json_agg(id) FROM unnest($4) AS given(id) CROSS JOIN LATERAL
+            (SELECT FROM messages WHERE whatsapp_message_id = given.id LIMIT 1) AS stored)
 """,
 )
 

@@ -1,6 +1,8 @@
 """Statements that Postgres plans once per connection instead of at every call.
 
 For the two that run for every set of deliveries: planning them takes as long as running them.
+A plan made on an empty table is kept until the table is analysed, so that what grows (messages) is
+looked up row by row, LATERAL with LIMIT: a set comparison would read the whole table each time.
 """
 
 from __future__ import annotations
