@@ -55,7 +55,7 @@ def read_json(raw: bytes) -> Any:
     """The body with every text cleaned. ValueError as `parse` says."""
     text = raw.decode("utf-8")
     try:
-        body = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
+        body = _decode(text)
     except RecursionError:
         raise ValueError("nested too deeply") from None
     # Both can only come in as escapes: raw ones are no JSON and no UTF-8. Most bodies are small
@@ -74,6 +74,10 @@ def _finite(text: str) -> float | str:
     """1e999 is JSON, but no number that jsonb or Python would give back: it stays text."""
     value = float(text)
     return value if math.isfinite(value) else text
+
+
+# `json.loads` makes a new decoder at each call that wants anything unusual.
+_decode = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite).decode
 
 
 def _clean(value: Any, *, depth: int) -> Any:

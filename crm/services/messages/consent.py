@@ -18,11 +18,14 @@ from crm.services.messages.preferences import record_consent
 
 # Only as the whole message: "no quiero salir tarde" asks for something else.
 OPT_OUT_WORDS = frozenset({"baja", "stop", "salir", "cancelar", "parar", "sair"})
+# Whatever is longer is a sentence, and need not be folded to know it.
+LONGEST_OPT_OUT = 40
 
 
 def is_opt_out(text: str | None) -> bool:
     """Whether a message says nothing but that they want no more of it."""
-    return fold(text or "").strip(" \t\n.,;:!¡¿?\"'*_~") in OPT_OUT_WORDS
+    word = (text or "").strip(" \t\n.,;:!¡¿?\"'*_~")
+    return len(word) <= LONGEST_OPT_OUT and fold(word) in OPT_OUT_WORDS
 
 
 def apply_opt_out(client_id: int, message: InboundMessage) -> bool:

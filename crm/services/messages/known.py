@@ -34,23 +34,31 @@ READ = Prepared(
         WHERE k.phone_number_id = ANY($1) AND n.deleted_at IS NULL
         ORDER BY n.id, c.id IS NULL, c.status = 'active' DESC, l.priority DESC, c.id
     ), found AS (
-        SELECT i.kind, i.value, i.client_id
+        SELECT wanted.kind, wanted.value, i.client_id
         FROM unnest($2, $3) AS wanted(kind, value)
-        JOIN client_identities i ON i.kind = wanted.kind AND i.value = wanted.value
+        CROSS JOIN LATERAL (SELECT client_id FROM client_identities
+                            WHERE kind = wanted.kind AND value = wanted.value LIMIT 1) AS i
     ), client AS (
-        SELECT id, is_blocked, COALESCE(first_name, '') = '' AS is_nameless
-        FROM clients WHERE id IN (SELECT client_id FROM found)
-        ORDER BY id
-        FOR NO KEY UPDATE SKIP LOCKED
+        SELECT locked.*
+        FROM (SELECT DISTINCT client_id FROM found ORDER BY client_id) AS f
+        CROSS JOIN LATERAL (
+            SELECT id, is_blocked, COALESCE(first_name, '') = '' AS is_nameless
+            FROM clients WHERE id = f.client_id LIMIT 1
+            FOR NO KEY UPDATE SKIP LOCKED) AS locked
     ), chat AS (
-        SELECT id, client_id, whatsapp_number_id, campaign_id, status, assigned_agent_id,
-               offered_agent_id, owner
-        FROM chats
-        WHERE client_id IN (SELECT id FROM client)
-          AND whatsapp_number_id IN (SELECT id FROM number)
-          AND status NOT IN ('closed', 'abandoned') AND deleted_at IS NULL
-        ORDER BY id
-        FOR NO KEY UPDATE
+        SELECT locked.*
+        FROM (SELECT o.id FROM client CROSS JOIN number
+              CROSS JOIN LATERAL (SELECT id FROM chats
+                                  WHERE client_id = client.id AND whatsapp_number_id = number.id
+                                    AND status NOT IN ('closed', 'abandoned')
+                                    AND deleted_at IS NULL LIMIT 1) AS o
+              ORDER BY o.id) AS open
+        CROSS JOIN LATERAL (
+            SELECT id, client_id, whatsapp_number_id, campaign_id, status, assigned_agent_id,
+                   offered_agent_id, owner
+            FROM chats
+            WHERE id = open.id AND status NOT IN ('closed', 'abandoned') AND deleted_at IS NULL
+            LIMIT 1 FOR NO KEY UPDATE) AS locked
     )
     SELECT
         (SELECT json_agg(json_build_array(id, phone_number_id, campaign_id, uses_phone))
