@@ -6,8 +6,11 @@ import sys
 import structlog
 
 
-def configure() -> None:
-    """Send our log lines to standard error; plain and coloured on a terminal, JSON elsewhere."""
+def configure(level: int = logging.INFO) -> None:
+    """Send our log lines to standard error; plain and coloured on a terminal, JSON elsewhere.
+
+    The first call in a process decides.
+    """
     if structlog.is_configured():
         return
     renderer: structlog.typing.Processor = structlog.processors.JSONRenderer()
@@ -22,7 +25,7 @@ def configure() -> None:
             structlog.processors.format_exc_info,
             renderer,
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
         cache_logger_on_first_use=True,
     )

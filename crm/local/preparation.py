@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import flask_migrate
 from flask import Flask
@@ -43,6 +45,11 @@ def migrate(app: Flask) -> None:
             db.engine.dispose()
 
 
+def lay_history(file: Path) -> None:
+    """The demo's conversations, for simulated phones that start with nothing of their own."""
+    file.write_text(json.dumps(demo.describe_phones()), encoding="utf-8")
+
+
 def load_demo(
     app: Flask, environment: Mapping[str, str], kept: MutableMapping[str, str]
 ) -> DemoAccounts:
@@ -63,6 +70,7 @@ def load_demo(
                         gateway_url=f"http://127.0.0.1:{environment['SIMULATOR_PORT']}",
                     )
                 kept["CRM_DEMO_PASSWORD"] = given
+                lay_history(Path(environment["SIMULATOR_HISTORY"]))
                 return DemoAccounts(tuple(people), given)
             accounts = tuple(demo.find_accounts())
             passwords = dict.fromkeys((kept["CRM_DEMO_PASSWORD"], given))

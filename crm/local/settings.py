@@ -72,6 +72,7 @@ def load(environ: Mapping[str, str]) -> LocalSettings:
         "SIMULATOR_PORT": str(simulator_port),
         "SIMULATOR_WEBHOOK_URL": f"http://127.0.0.1:{port}/webhooks/meta",
         "SIMULATOR_DATA_DIR": str(folder / "simulator"),
+        "SIMULATOR_HISTORY": str(folder / "demo-phones.json"),
     }
     # The simulated WPPConnect server is an address inside; the operator's own list wins.
     values.setdefault("CRM_TRUSTED_HOSTS", "127.0.0.1,localhost")

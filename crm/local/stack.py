@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import logging
 import os
 import socket
 import sys
@@ -14,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from crm import create_app, embedded
+from crm import create_app, embedded, log
 from crm.config import Config
 from crm.jobs.supervisor import Child, Supervisor
 from crm.local import servers
@@ -90,6 +91,8 @@ class Stack:
         # Imported when the web process is on its way: it takes a second.
         from crm.local import preparation
 
+        # On this terminal somebody reads; what is routine stands in the logs of the processes.
+        log.configure(logging.WARNING)
         environment, kept = self.settings.environment, self.settings.kept
         app = create_app(Config.from_env(environment))
         preparation.migrate(app)

@@ -45,6 +45,7 @@ class Settings:
 
     `delay_scale` multiplies every believable delay (0 = at once); `retry_seconds` is the first
     wait after a webhook that was not answered with 200, doubled up to `retry_cap_seconds`.
+    `history` is a file with what lies in the phones at the very first start (`seed.read_history`).
     """
 
     host: str
@@ -59,6 +60,7 @@ class Settings:
     retry_seconds: float = 2.0
     retry_cap_seconds: float = 120.0
     limits: bool = True
+    history: Path | None = None
 
     @property
     def base_url(self) -> str:
@@ -84,6 +86,7 @@ class Settings:
             retry_seconds=_number(env, "SIMULATOR_RETRY_SECONDS", default=2.0, low=0.01),
             retry_cap_seconds=_number(env, "SIMULATOR_RETRY_CAP_SECONDS", default=120.0, low=0.01),
             limits=_switch(env, "SIMULATOR_LIMITS", default=True),
+            history=Path(env["SIMULATOR_HISTORY"]) if env.get("SIMULATOR_HISTORY") else None,
         )
 
 

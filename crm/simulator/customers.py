@@ -56,14 +56,17 @@ class Customers:
                 if name and name != found["name"]:
                     return self.change(found["wa_id"], name=name)
                 return found
+        return self.introduce({"wa_id": digits, "name": name or f"+{digits}"})
+
+    def introduce(self, given: Row) -> Row:
+        """A new customer: `wa_id`, `name`, and whatever else differs from the usual."""
         customer = {
-            "wa_id": digits,
-            "name": name or f"+{digits}",
-            "user_id": wire.new_user_id(COUNTRIES.get(digits[:2], "US")),
+            "user_id": wire.new_user_id(COUNTRIES.get(given["wa_id"][:2], "US")),
             "online": True,
             "receipts": True,
             "blocked": [],
             "hidden": False,
+            **given,
         }
         self._sim.world.record({"e": "customer", "customer": customer})
         if self._sim.bus.heard:

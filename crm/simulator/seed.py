@@ -1,6 +1,13 @@
-"""What an empty simulator starts with: three customers and a handful of templates."""
+"""What an empty simulator starts with: customers, what they have said so far, and some templates.
 
+Without a history there are three customers who have not written yet.
+"""
+
+import json
+from pathlib import Path
 from typing import Any
+
+from crm.simulator.world import Row
 
 CUSTOMERS = [
     {"wa_id": "573015550142", "name": "Carolina Restrepo"},
@@ -78,3 +85,16 @@ TEMPLATES: list[dict[str, Any]] = [
         "components": [_body("Esta semana, envío gratis en toda la tienda.")],
     },
 ]
+
+
+def read_history(file: Path | None) -> tuple[list[Row], list[Row]]:
+    """(customers, messages) of a history; where there is none, CUSTOMERS.
+
+    A customer has `wa_id` and `name`, and what `Customers.change` names; a message is a row of the
+    journal. What cannot be read counts as absent: a simulated phone is no reason not to start.
+    """
+    try:
+        found = json.loads(file.read_text(encoding="utf-8")) if file else {}
+        return found["customers"], found["messages"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return CUSTOMERS, []

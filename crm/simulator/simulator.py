@@ -20,7 +20,7 @@ from crm.simulator.media import MediaStore
 from crm.simulator.outbox import Outbox
 from crm.simulator.poster import Poster
 from crm.simulator.receipts import Receipts
-from crm.simulator.seed import CUSTOMERS, TEMPLATES
+from crm.simulator.seed import TEMPLATES, read_history
 from crm.simulator.timeline import Timeline
 from crm.simulator.world import Row, World, now
 from crm.simulator.wpp import Wpp, is_wpp
@@ -222,8 +222,11 @@ class Simulator:
                 self.world.record({"e": "number", "number": number})
         if self.world.seeded:
             return
-        for customer in CUSTOMERS:
-            self.customers.find_or_create(customer["wa_id"], name=customer["name"])
+        customers, messages = read_history(self.settings.history)
+        for customer in customers:
+            self.customers.introduce(customer)
+        for message in messages:
+            self.world.record({"e": "message", "message": {**message, "is_history": True}})
         wabas = {row["waba_id"] for row in self.settings.numbers if not is_wpp(row)}
         for waba_id in wabas:
             for template in TEMPLATES:
@@ -238,6 +241,8 @@ class Simulator:
         since = last[0]["at"] if len(last) == last.maxlen else 0.0
         for message in list(self.world.messages.values()):
             lost = message["direction"] == "out" and message["wamid"] not in known
+            if message.get("is_history"):
+                continue  # it was never sent through here
             if lost and message["at"] >= since:
                 self.accepted.append({**ledger_row(message, {}, b""), "healed": True})
 

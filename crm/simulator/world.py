@@ -144,7 +144,7 @@ class World:
         self.messages[message["wamid"]] = message
         if message["direction"] == "in":
             chat.last_inbound = max(chat.last_inbound or 0.0, message["at"])
-        elif message["status"] != "failed":
+        elif message["status"] not in ("failed", "read"):
             chat.unread += 1
         if "out" in event:
             self._on_out(event)

@@ -221,3 +221,18 @@ def test_the_command_loads_it_once_and_then_refuses(database: Flask) -> None:
     assert "empty database only" in second.output
     db.session.rollback()
     assert db.session.scalar(text("SELECT count(*) FROM chats")) == len(TALKS)
+
+
+def test_the_customers_phones_hold_the_same_conversations(loaded: list[demo.Account]) -> None:
+    phones = demo.describe_phones()
+    held = {row["wamid"] for row in phones["messages"]}
+    assert held == set(
+        db.session.scalars(select(Message.whatsapp_message_id).join(Message.whatsapp_number)
+        .where(WhatsappNumber.provider == "meta"))
+    )  # fmt: skip
+    owners = {row["wa_id"]: row for row in phones["customers"]}
+    assert owners.keys() >= {row["wa_id"] for row in phones["messages"]}
+    assert owners["573015550142"]["name"] == "Carolina Restrepo"
+    (hidden,) = (row for row in owners.values() if row["hidden"])
+    assert hidden["username"] == "carlos.mejia"
+    assert hidden["user_id"].startswith("CO.")

@@ -255,6 +255,7 @@ def simulator_server(
     port: int | None = None,
     retry_seconds: float = 0.1,
     retry_cap_seconds: float = 1.0,
+    history: Path | None = None,
 ) -> Iterator[SimulatorServer]:
     """A simulator for the length of a `with`; everything it keeps lies in a temporary folder.
 
@@ -272,6 +273,7 @@ def simulator_server(
             "SIMULATOR_RETRY_SECONDS": str(retry_seconds),
             "SIMULATOR_RETRY_CAP_SECONDS": str(retry_cap_seconds),
             "SIMULATOR_NUMBERS": json.dumps(numbers) if numbers else "",
+            "SIMULATOR_HISTORY": str(history or ""),
             "META_APP_SECRET": app_secret,
             "META_VERIFY_TOKEN": verify_token,
         }

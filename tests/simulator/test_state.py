@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -206,3 +207,33 @@ def test_orders_come_from_this_machine_in_json_only(sim: SimulatorServer) -> Non
     listed = requests.post(url, json=["x"], timeout=9)
     statuses = [answer.status_code for answer in (plain, foreign, renamed, listed)]
     assert statuses == [415, 403, 421, 400]
+
+
+def test_phones_that_start_with_a_history_show_it_and_have_open_windows(tmp_path: Path) -> None:
+    row = {"number_id": NUMBER, "wa_id": ANA, "type": "text", "at": time.time() - 60}
+    row["status"] = "read"
+    asked = {**row, "wamid": "wamid.A", "direction": "in", "content": {"body": "Hola"}}
+    told = {**row, "wamid": "wamid.B", "direction": "out", "content": {"body": "Buenas"}}
+    history = {"customers": [{"wa_id": ANA, "name": "Ana"}], "messages": [asked, told]}
+    (tmp_path / "phones.json").write_text(json.dumps(history))
+    with simulator_server(history=tmp_path / "phones.json") as sim:
+        assert [row["name"] for row in sim.state()["customers"]] == ["Ana"]
+        body = {"messaging_product": "whatsapp", "to": ANA, "text": {"body": "¿Sigue ahí?"}}
+        requests.post(
+            f"{sim.graph_url}/{NUMBER}/messages",
+            json=body,
+            headers={"Authorization": f"Bearer {sim.token}"},
+            timeout=9,
+        ).raise_for_status()
+        sim.restart()
+        # What lay in the phones before was never sent through here.
+        assert len(sim.accepted()) == 1
+        words = [row["content"]["body"] for row in sim.messages(ANA)]
+        assert words == ["Hola", "Buenas", "¿Sigue ahí?"]
+        assert sim.messages(ANA)[-1]["status"] != "failed"
+
+
+def test_a_history_that_cannot_be_read_is_no_reason_not_to_start(tmp_path: Path) -> None:
+    (tmp_path / "phones.json").write_text('{"customers": [')
+    with simulator_server(history=tmp_path / "phones.json") as sim:
+        assert "Carolina Restrepo" in [row["name"] for row in sim.state()["customers"]]

@@ -15,10 +15,19 @@ from crm.errors import Conflict
 from crm.lib.passwords import verify_password
 from crm.models import Campaign, Chat, Client, User, WhatsappNumber
 from crm.services.demo.house import ACCESS_TOKEN, DOMAIN, PEOPLE, add_phone, build_house
+from crm.services.demo.phones import describe_phones
 from crm.services.demo.stage import play_talks
 from crm.services.demo.talks import TALKS
 
-__all__ = ["Account", "NotEmpty", "find_accounts", "is_empty", "load_demo", "opens_all"]
+__all__ = [
+    "Account",
+    "NotEmpty",
+    "describe_phones",
+    "find_accounts",
+    "is_empty",
+    "load_demo",
+    "opens_all",
+]
 
 # Two starts at once: the second waits here and then finds the database in use.
 LOADING = 7_214_003_116
