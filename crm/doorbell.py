@@ -23,7 +23,8 @@ from crm.extensions import redis_client
 
 log = structlog.get_logger(__name__)
 
-QUEUES = ("delivery", "routing", "bots", "media", "slow")
+# "signs" is for calls that are short and that somebody waits for: how a session stands, blue ticks.
+QUEUES = ("delivery", "routing", "bots", "media", "signs", "slow")
 # A ring that no worker took within this time may be repeated.
 RING_SECONDS = 60
 
@@ -49,9 +50,9 @@ JOBS = {
     "media.fetch": JobSpec("media", 600),
     "media.count": JobSpec("slow", 60),
     "media.tidy": JobSpec("slow", 600),
-    "wppconnect.check": JobSpec("slow", 120),
+    "wppconnect.check": JobSpec("signs", 120),
     "wppconnect.catch_up": JobSpec("slow", 300),
-    "wppconnect.reconcile": JobSpec("slow", 120),
+    "wppconnect.reconcile": JobSpec("signs", 120),
     "alarms.announce": JobSpec("slow", 60),
     "clients.merge": JobSpec("slow", 60),
     "messages.import_history": JobSpec("slow", 600),
@@ -64,8 +65,9 @@ JOBS = {
     "numbers.total": JobSpec("slow", 120),
     "numbers.watch": JobSpec("slow", 60),
     "numbers.refresh": JobSpec("slow", 120),
-    "presence.read": JobSpec("bots", 30),
-    "presence.typing": JobSpec("bots", 30),
+    "presence.read": JobSpec("signs", 30),
+    "presence.typing": JobSpec("signs", 30),
+    "presence.pause": JobSpec("signs", 30),
     "templates.sync": JobSpec("slow", 120),
     "templates.sync_all": JobSpec("slow", 300),
 }

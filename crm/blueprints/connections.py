@@ -173,8 +173,6 @@ def subject_of(number_id: int) -> Subject:
 def form_for(number: WhatsappNumber, *, data: dict[str, Any]) -> Credentials:
     form = prepared(Credentials(data=data), number)
     form.kind = str(number.provider)
-    for field in (form.meta_phone_number_id, form.meta_business_account_id):
-        field.flags.required = True
     return form
 
 

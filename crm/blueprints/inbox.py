@@ -255,8 +255,7 @@ def mark_read(chat_id: int) -> ResponseReturnValue:
     scope = current_scope()
     with atomic():
         found = load_chat(scope, chat_id)
-        if chats.mark_read(found, db.session.get_one(User, scope.user_id)):
-            presence.note_read(found)
+        presence.see_chat(found, db.session.get_one(User, scope.user_id))
         notes.see_mentions(found, user_id=scope.user_id)
     return "", 204
 

@@ -47,6 +47,15 @@ STATUS_WORDS = {
 }
 
 
+class OfItsProvider:
+    """Drawn as needed; whether it is missed depends on the provider, and is asked below."""
+
+    field_flags = {"required": True}
+
+    def __call__(self, form: Any, field: Any) -> None:
+        pass
+
+
 class Identity(AdminForm):
     """Step one of a new number: what it is, and what people here call it."""
 
@@ -70,14 +79,20 @@ class Credentials(AdminForm):
 
     kind = "meta"
 
-    meta_phone_number_id = TextField(_l("Phone number ID"), validators=[at_most(30)])
-    meta_business_account_id = TextField(_l("Business account ID"), validators=[at_most(30)])
+    meta_phone_number_id = TextField(
+        _l("Phone number ID"), validators=[OfItsProvider(), at_most(30)]
+    )
+    meta_business_account_id = TextField(
+        _l("Business account ID"), validators=[OfItsProvider(), at_most(30)]
+    )
     meta_access_token = SecretField(_l("Access token"), validators=[at_most(2000)])
     meta_app_secret = SecretField(_l("App secret"), validators=[at_most(200)])
     webhook_verify_token = SecretField(_l("Verify token"), validators=[at_most(100)])
 
-    wppconnect_server_url = TextField(_l("Server address"), validators=[at_most(255)])
-    wppconnect_session_name = TextField(_l("Session"), validators=[at_most(100)])
+    wppconnect_server_url = TextField(
+        _l("Server address"), validators=[OfItsProvider(), at_most(255)]
+    )
+    wppconnect_session_name = TextField(_l("Session"), validators=[OfItsProvider(), at_most(100)])
     wppconnect_api_key = SecretField(_l("Secret key"), validators=[at_most(500)])
 
     def validate_meta_phone_number_id(self, field: Any) -> None:

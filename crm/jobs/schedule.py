@@ -22,6 +22,7 @@ from crm.models import ScheduledRun
 from crm.services import agents, alarms, emails, routing
 from crm.services.ledger import replays, watching
 from crm.services.media.fetching import find_due_fetches
+from crm.services.messages import presence
 from crm.services.messages.delivery import find_due_numbers
 from crm.services.messages.replay import find_deferred
 from crm.services.wppconnect import gaps, reconciling, sessions
@@ -104,6 +105,7 @@ SWEEPS: tuple[Sweep, ...] = (
     Sweep("wppconnect.check", sessions.find_due_checks),
     Sweep("wppconnect.catch_up", gaps.find_due_looks),
     Sweep("wppconnect.reconcile", reconciling.find_due),
+    Sweep("presence.pause", presence.find_paused),
 )
 
 PERIODIC: tuple[Periodic, ...] = (

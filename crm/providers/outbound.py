@@ -301,6 +301,27 @@ class OutboundMessage:
     reply_to: str | None = None
 
 
+class Gesture(StrEnum):
+    """What the customer sees of us beside messages."""
+
+    READ = "read"
+    TYPING = "typing"
+    PAUSED = "paused"
+    """No longer typing. Meta's sign goes out by itself; WhatsApp Web's has to be taken back."""
+
+
+@dataclass(frozen=True)
+class Sign:
+    """A gesture to one person. `message_id` is the provider's id of their newest read message.
+
+    Meta names the message, WPPConnect the person.
+    """
+
+    gesture: Gesture
+    to: Recipient
+    message_id: str
+
+
 @dataclass(frozen=True)
 class SendResult:
     """The provider's yes: the message is accepted (not yet delivered).

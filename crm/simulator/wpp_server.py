@@ -217,11 +217,12 @@ class WppServer:
         self._sends.connected(number)
         for name in phones(body):
             customer = self._sends.by_name(name)
-            if customer is not None and body.get("value"):
+            if customer is not None:
                 where = {"number_id": number["id"], "wa_id": customer["wa_id"]}
                 chat = self._sim.world.conversation(number["id"], customer["wa_id"])
-                chat.typing_until = now() + 25
-                self._sim.bus.tell("typing", where)
+                # WhatsApp Web goes on saying it until it is stopped.
+                chat.typing_until = now() + 600 if body.get("value", True) else 0.0
+                self._sim.bus.tell("typing", where | {"stops": not body.get("value", True)})
         return 200, {"status": "success", "session": number["session"]}
 
 

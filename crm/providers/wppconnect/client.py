@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import IO, Any
 
 from crm.lib.timed_http import Answer, HttpFailure, TimedHttp
-from crm.providers.outbound import OutboundMessage, ProviderError, Reaction, SendResult
+from crm.providers.outbound import OutboundMessage, ProviderError, Reaction, SendResult, Sign
 from crm.providers.wppconnect.ids import MessageKey, read_key, stored_id
-from crm.providers.wppconnect.payloads import FILE, Call, call_for, refusal
+from crm.providers.wppconnect.payloads import FILE, Call, call_for, refusal, sign_call
 
 Json = dict[str, Any]
 # A multiple of three bytes is base64 without an end in the middle.
@@ -64,6 +64,13 @@ class WppConnectClient:
         if isinstance(message.content, Reaction):
             return _reacted(channel, message, answer)
         return read_answer(answer, channel)
+
+    def tell(self, channel: WppConnectChannel, sign: Sign) -> None:
+        """Blue ticks, or "typing..." until it is taken back. Raises ProviderError as `send` does.
+
+        The server marks the whole chat as read; it knows no single message.
+        """
+        _check_success(self.post(channel, sign_call(sign)))
 
     def post(self, channel: WppConnectChannel, call: Call) -> Answer:
         """The bare call. ProviderError where no whole answer came."""
@@ -133,12 +140,17 @@ def _key(row: Any) -> MessageKey | None:
 
 def _reacted(channel: WppConnectChannel, message: OutboundMessage, answer: Answer) -> SendResult:
     """A reaction's answer has no id: it gets one of ours."""
+    _check_success(answer)
+    return SendResult(stored_id(channel.number_id, f"reaction_{message.opaque_id}"))
+
+
+def _check_success(answer: Answer) -> None:
+    """For calls whose answer says no more than that they were done."""
     body = parse(answer.body)
     if answer.status not in (200, 201) or not isinstance(body, dict):
         raise refused(answer, body)
     if str(body.get("status")).lower() != "success":
         raise refusal("wpp_error", detail=_words(body))
-    return SendResult(stored_id(channel.number_id, f"reaction_{message.opaque_id}"))
 
 
 def refused(answer: Answer, body: Any) -> ProviderError:

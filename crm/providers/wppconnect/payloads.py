@@ -16,6 +16,7 @@ from crm.providers.outbound import (
     Contacts,
     Content,
     FilledTemplate,
+    Gesture,
     LinkButton,
     ListMenu,
     Location,
@@ -25,6 +26,7 @@ from crm.providers.outbound import (
     ProviderError,
     Reaction,
     Recipient,
+    Sign,
     Text,
 )
 from crm.providers.wppconnect import codes
@@ -69,6 +71,14 @@ def call_for(message: OutboundMessage) -> Call:
             return _media(captioned, to, message.reply_to)
         case _:
             return _text(as_text(content), to, message.reply_to)
+
+
+def sign_call(sign: Sign) -> Call:
+    """The call that shows this sign; "typing..." stays until it is taken back."""
+    to = _address(sign.to)
+    if sign.gesture is Gesture.READ:
+        return Call("send-seen", to)
+    return Call("typing", to | {"value": sign.gesture is Gesture.TYPING})
 
 
 def as_text(content: Content) -> str:

@@ -192,7 +192,7 @@ def _head(chat: Chat, record: Any, *, phones_visible: bool) -> ChatHead:
         window_seconds_left=max(0, int(left)),
         is_blocked=record.Client.is_blocked,
         is_group=record.Client.is_group,
-        tells_typing=record.provider == Provider.META and record.sends_typing,
+        tells_typing=record.sends_typing,
         opted_out=not record.Client.opt_in,
         owner=chat.owner,
         referral=chat.referral,

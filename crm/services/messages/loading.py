@@ -48,6 +48,15 @@ READ = text("""
     WHERE m.id = ANY(CAST(:ids AS bigint[]))
 """)
 
+READ_RECIPIENT = text("""
+    SELECT phone_number,
+           (SELECT json_object_agg(kind, value) FROM (
+                SELECT DISTINCT ON (kind) kind, value FROM client_identities
+                WHERE client_id = c.id ORDER BY kind, last_seen_at DESC, id DESC) AS newest
+           ) AS identities
+    FROM clients c WHERE id = :client_id
+""")
+
 READ_NUMBERS = text("""
     SELECT id, provider, meta_phone_number_id, meta_access_token, wppconnect_server_url,
            wppconnect_session_name, daily_message_limit, limit_action
@@ -102,6 +111,12 @@ def _load(claim: Claim, row: Any, number: Any, *, settings: Settings) -> Outgoin
     if number.provider == Provider.WPPCONNECT:
         leaving = outgoing.with_server_names(leaving)
     return Outgoing(claim, channel_of(number, settings), leaving, counts=counts)
+
+
+def find_recipient(client_id: int) -> Recipient:
+    """Who this client is at WhatsApp. ProviderError where nobody knows."""
+    found = db.session.execute(READ_RECIPIENT, {"client_id": client_id}).one()
+    return _recipient(found.phone_number, found.identities or {})
 
 
 def channel_of(number: Any, settings: Settings) -> Channel:

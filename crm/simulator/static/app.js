@@ -121,7 +121,7 @@ class App {
     on("message", ({ message }) => each(message, (phone) => phone.onMessage(message)));
     on("status", ({ message }) => each(message, (phone) => phone.onMessage(message)));
     on("read", (row) => each(row, (phone) => phone.onRead(row.until)));
-    on("typing", (row) => each(row, (phone) => phone.onTyping()));
+    on("typing", (row) => each(row, (phone) => phone.onTyping(row.stops)));
     on("customer", ({ customer }) => this.onCustomer(customer));
     on("faults", ({ faults }) => this.panel.drawFaults(faults));
     on("call", (call) => this.panel.onCall(call));

@@ -184,8 +184,8 @@ export class Phone {
     }
   }
 
-  onTyping() {
-    this.typingUntil = Date.now() + TYPING_MS;
+  onTyping(stops) {
+    this.typingUntil = stops ? 0 : Date.now() + TYPING_MS;
     this.drawPresence();
     setTimeout(() => this.drawPresence(), TYPING_MS + 200);
   }
