@@ -145,6 +145,22 @@ def test_a_search_takes_signs_as_signs(cast, text):
     assert rows_of(cast.laura, filters=inbox.Filters(text=text)) == []
 
 
+def test_a_search_shows_the_newest_message_that_says_it_around_the_words(cast):
+    said = "Buenas tardes, ¿ustedes por casualidad manejan el Envío a Leticia?"
+    chat = chat_of(cast, "Ana", agent=cast.laura, text=said)
+    make_message(chat, content="Gracias")
+    chat_of(cast, "Envío Rápido", agent=cast.laura, text="Hola")
+    page = inbox.list_chats(
+        visible_chats(scope(cast.laura)),
+        user_id=cast.laura.id,
+        filters=inbox.Filters(text="ENVIO"),
+    )
+    hits = {row.client.shown: row.hit for row in page.rows}
+    assert hits["Envío Rápido"] is None
+    hit = hits["Ana"]
+    assert (hit.before, hit.found, hit.after) == ("…manejan el ", "Envío", " a Leticia?")
+
+
 def test_a_search_looks_into_closed_chats_but_only_of_those_who_may_see_them(cast):
     chat_of(cast, "Cerrada Mía", agent=cast.laura, status=ChatStatus.CLOSED)
     chat_of(cast, "Cerrada Ajena", agent=cast.jhon, status=ChatStatus.CLOSED)

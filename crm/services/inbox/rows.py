@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -29,7 +29,7 @@ from crm.models.chats import FINAL_STATUSES, ChatPriority
 from crm.models.messages import Direction, MessageStatus, MessageType
 from crm.services.inbox.cursors import read_cursor, write_cursor
 from crm.services.inbox.naming import ClientName, name_client
-from crm.services.inbox.searching import matches
+from crm.services.inbox.searching import Hit, find_hits, matches
 from crm.services.messages import window
 
 PAGE = 50
@@ -108,6 +108,8 @@ class ChatRow:
     is_group: bool
     version: int
     preview: Preview | None
+    hit: Hit | None = None
+    """In a search: the message that was found."""
 
     @property
     def is_unassigned(self) -> bool:
@@ -157,6 +159,9 @@ def list_chats(
         query.order_by(_MOMENT.desc(), Chat.id.desc()).limit(limit + 1)
     ).all()
     rows = tuple(_row(record, phones_visible=phones_visible) for record in found[:limit])
+    if filters.text:
+        hits = find_hits([row.id for row in rows], filters.text)
+        rows = tuple(replace(row, hit=hits.get(row.id)) for row in rows)
     more = len(found) > limit
     return RowPage(rows, write_cursor(rows[-1].last_at, rows[-1].id) if more else None)
 
