@@ -67,7 +67,7 @@ def change_many(rows: Rows, deeds: Mapping[str, Deed], *, address: str) -> Respo
     stays and is named with the reason; the others are changed.
     """
     if token := request.form.get(UNDO):
-        _undo(rows, _read(rows, token))
+        _undo(rows, read_token(rows.kind, token))
     else:
         deed = deeds.get(request.form.get("do", ""))
         if deed is None:
@@ -102,7 +102,7 @@ def _do(rows: Rows, deed: Deed) -> None:
     retrying(unit)
     text = ngettext("%(num)d row changed.", "%(num)d rows changed.", len(changed))
     if changed:
-        token = _signed(rows).dumps({"field": deed.field, "now": deed.value, "rows": changed})
+        token = signer(rows.kind).dumps({"field": deed.field, "now": deed.value, "rows": changed})
         flash({"text": text, "token": token, "address": request.path}, UNDO)  # type: ignore[arg-type]
     elif not refused:
         flash(_("They were so already."))
@@ -148,14 +148,15 @@ def _ids(written: list[str]) -> list[int]:
     return sorted(set(map(int, written)))
 
 
-def _signed(rows: Rows) -> URLSafeTimedSerializer:
-    """What an Undo carries counts for this person and this area alone."""
-    salt = f"undo {rows.kind} {current_scope().user_id}"
+def signer(kind: str) -> URLSafeTimedSerializer:
+    """What an Undo carries counts for this person and this kind of rows alone."""
+    salt = f"undo {kind} {current_scope().user_id}"
     return URLSafeTimedSerializer(current_app.secret_key or "", salt=salt)
 
 
-def _read(rows: Rows, token: str) -> dict[str, Any]:
+def read_token(kind: str, token: str) -> Any:
+    """What `signer(kind)` wrote, for an hour; Conflict after it, or for what it did not write."""
     try:
-        return _signed(rows).loads(token, max_age=UNDO_SECONDS)
+        return signer(kind).loads(token, max_age=UNDO_SECONDS)
     except BadSignature:
         raise Conflict("It is too late to take this back.") from None

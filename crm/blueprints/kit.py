@@ -127,7 +127,7 @@ def save_form(
         try:
             row = retrying(unit)
         except WrongField as error:
-            _mark(form, error)
+            mark_wrong(form, error)
         except Stale as stale:
             clash, status = _merge(form, stale.theirs), 409
         else:
@@ -147,7 +147,7 @@ def _form_again(template: str, form: AdminForm, /, *, clash: Clash | None, **val
     )
 
 
-def _mark(form: AdminForm, error: WrongField) -> None:
+def mark_wrong(form: AdminForm, error: WrongField) -> None:
     wrong = form[error.field_name]
     wrong.errors = [*wrong.errors, _(error.message, **error.values)]
 

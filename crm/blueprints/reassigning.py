@@ -1,26 +1,37 @@
-"""Many chats moved at once by who may assign."""
+"""Many chats moved at once by who may assign, and taking that back."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote
 
-from flask import Blueprint, flash, make_response, redirect, render_template, request, url_for
+from flask import Blueprint, make_response, render_template, request
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
-from flask_babel import ngettext
 
+from crm.blueprints.bulk import read_token, signer
 from crm.blueprints.chats import frame, me
+from crm.blueprints.htmx import wants_fragment
 from crm.blueprints.inbox import asked_list
 from crm.db import atomic, db, retrying
 from crm.errors import DomainError
-from crm.extensions import htmx
 from crm.forms.chats import ReassignForm
+from crm.models import Chat
 from crm.permissions import current_scope, load_chat, requires
+from crm.services import chats
 from crm.services.routing import handover
 
 blueprint = Blueprint("reassigning", __name__, url_prefix="/inbox")
 MOST = 200
+KIND = "chats"
+
+
+@dataclass(frozen=True)
+class Stayed:
+    """A chat that did not move, and why, in words."""
+
+    case_number: str
+    why: str
 
 
 @blueprint.get("/reassign")
@@ -41,29 +52,71 @@ def reassign() -> ResponseReturnValue:
         return show(form, chosen=chosen, status=422)
     if not chosen:
         return show(form, error=_("Mark the chats that are to move."), status=422)
-    moved = sum(move_one(chat_id, form.target.data, form.note.data) for chat_id in chosen)
-    failed = len(chosen) - moved
-    said = ngettext("%(num)d chat reassigned.", "%(num)d chats reassigned.", moved)
-    if failed:
-        said += " " + ngettext("%(num)d could not be moved.", "%(num)d could not be moved.", failed)
-    if not htmx:
-        flash(said)
-        return redirect(url_for("inbox.page"))
-    return make_response("", 204, {"X-Said": quote(said)})
+    moves: list[tuple[int, int]] = []
+    stayed: list[Stayed] = []
+
+    def move(chat: Chat) -> None:
+        before = chats.find_last_move(chat)
+        handover.move_chat_to(chat, form.target.data, actor=me(), note=form.note.data)
+        event_id = chats.find_last_move(chat)
+        if event_id is not None and event_id != before:
+            moves.append((chat.id, event_id))
+
+    for chat_id in chosen:
+        try_one(chat_id, move, stayed)
+    token = signer(KIND).dumps(moves) if moves else None
+    return tell("moved", len(moves), stayed, token=token)
 
 
-def move_one(chat_id: int, target: str, note: str | None) -> bool:
+@blueprint.post("/reassign/undo")
+@requires("chats.assign")
+def undo() -> ResponseReturnValue:
+    """Each chat back to where it stood; those with which somebody went on stay, and are named."""
+    moves = dict(read_token(KIND, request.form.get("token", "")))
+    done: list[int] = []
+    stayed: list[Stayed] = []
+
+    def put_back(chat: Chat) -> None:
+        chats.put_back(chat, moves[chat.id], actor=me())
+        done.append(chat.id)
+
+    for chat_id in sorted(moves):
+        try_one(chat_id, put_back, stayed)
+    return tell("put_back", len(done), stayed)
+
+
+def try_one(chat_id: int, act: Any, stayed: list[Stayed]) -> None:
+    """Do it in a transaction of its own; what stops it is kept in words."""
+    case_number = ""
+
     def unit() -> None:
+        nonlocal case_number
         with atomic():
             chat = load_chat(current_scope(), chat_id)
-            handover.move_chat_to(chat, target, actor=me(), note=note)
+            case_number = chat.case_number
+            act(chat)
 
     try:
         retrying(unit)
-    except DomainError:
+    except DomainError as error:
         db.session.rollback()
-        return False
-    return True
+        stayed.append(Stayed(case_number, _(error.message, **error.values)))
+
+
+def tell(
+    deed: str, count: int, stayed: list[Stayed], *, token: str | None = None
+) -> ResponseReturnValue:
+    """What was done, with its Undo; a line over the page, or a page of its own without script."""
+    around = "chats/_said.html" if wants_fragment() else "chats/_page.html"
+    return render_template(
+        "chats/reassigned.html",
+        frame=around,
+        deed=deed,
+        count=count,
+        stayed=stayed,
+        token=token,
+        area="inbox",
+    )
 
 
 def show(

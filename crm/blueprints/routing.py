@@ -16,7 +16,9 @@ from crm.db import atomic, retrying
 from crm.errors import Invalid
 from crm.extensions import htmx
 from crm.forms.routing import RoutingForm, TrialForm
+from crm.forms.rules import ACTION_WORDS
 from crm.lib.text import clean
+from crm.models import Campaign, RoutingRule
 from crm.permissions import current_scope, requires
 from crm.services import audit, rules
 from crm.services.campaigns import list_campaign_names, load_campaign
@@ -79,7 +81,7 @@ def empty(value: Any) -> Any:
 def order(campaign_id: int) -> ResponseReturnValue:
     """The campaign's rules to be drawn into another order, and that order tried on a day."""
     campaign = load_campaign(current_scope(), campaign_id)
-    return page("routing/order.html", campaign=campaign, rows=preview.rules_of(campaign_id))
+    return order_page(campaign, rules.list_in_order(campaign_id))
 
 
 @blueprint.post("/order/<int:campaign_id>")
@@ -111,13 +113,29 @@ def save_order(campaign_id: int) -> ResponseReturnValue:
 def replay(campaign_id: int) -> ResponseReturnValue:
     """A day's chats by the rules in force and by the order that was sent; nothing is changed."""
     campaign = load_campaign(current_scope(), campaign_id)
-    rows = preview.rules_of(campaign_id)
+    rows = rules.list_in_order(campaign_id)
     wanted, on = sent_order()
     day = read_day(ZoneInfo(campaign.timezone))
-    found = preview.replay_day(campaign, day, preview.reordered(rows, order=wanted, on=on))
+    changed = preview.reordered([rule for rule, _target in rows], order=wanted, on=on)
+    found = preview.replay_day(campaign, day, changed)
     place = {rule_id: n for n, rule_id in enumerate(wanted)}
-    rows.sort(key=lambda row: place.get(row.id, len(place)))
-    return page("routing/order.html", campaign=campaign, rows=rows, on=on, replay=found, day=day)
+    rows.sort(key=lambda row: place.get(row[0].id, len(place)))
+    return order_page(campaign, rows, on=on, replay=found, day=day)
+
+
+def order_page(
+    campaign: Campaign, rows: list[tuple[RoutingRule, str | None]], **values: Any
+) -> str:
+    scope = current_scope()
+    return page(
+        "routing/order.html",
+        campaign=campaign,
+        rows=rows,
+        campaigns=list_campaign_names(scope),
+        words=ACTION_WORDS,
+        numbers=dict(list_number_names(scope)),
+        **values,
+    )
 
 
 def sent_order() -> tuple[list[int], set[int]]:

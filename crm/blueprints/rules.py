@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 from typing import Any
+from zoneinfo import ZoneInfo
 
-from flask import Blueprint, url_for
+from flask import Blueprint, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from crm.blueprints.bulk import SWITCHES, Rows, change_many
-from crm.blueprints.kit import delete_row, list_query, save_form, show_form, show_list
+from crm.blueprints.kit import (
+    delete_row,
+    list_query,
+    mark_wrong,
+    save_form,
+    show_form,
+    show_list,
+)
+from crm.blueprints.routing import read_day
 from crm.forms.rules import ACTION_WORDS, RuleForm
 from crm.models import RoutingRule
 from crm.permissions import current_scope, requires
 from crm.services import queues, rules
-from crm.services.campaigns import list_campaign_names
-from crm.services.kit import find_last_changes
+from crm.services.campaigns import list_campaign_names, load_campaign
+from crm.services.kit import WrongField, find_last_changes
 from crm.services.numbers import list_number_names
+from crm.services.routing import preview
 
 blueprint = Blueprint("rules", __name__, url_prefix="/settings/rules")
 
@@ -33,13 +43,20 @@ def index() -> ResponseReturnValue:
         deeds=SWITCHES,
         campaigns=campaigns,
         words=ACTION_WORDS,
+        numbers=dict(list_number_names(current_scope())),
+        order_of=query.filters.get("campaign") or next(iter(campaigns), None),
     )
 
 
 @blueprint.get("/new")
 @requires("rules.create")
 def new() -> ResponseReturnValue:
-    return show_form("rules/form.html", prepared(RuleForm()), **around(None))
+    """Empty; `?campaign=` proposes one."""
+    form = prepared(RuleForm())
+    wanted = request.args.get("campaign", "")
+    if wanted in {str(key) for key, _name in form.campaign_id.choices}:
+        form.campaign_id.data = int(wanted)
+    return show_form("rules/form.html", form, **around(None))
 
 
 @blueprint.post("/new")
@@ -61,7 +78,8 @@ def create() -> ResponseReturnValue:
 def edit(rule_id: int) -> ResponseReturnValue:
     rule = rules.load_rule(current_scope(), rule_id)
     state = rules.state_of(rule)
-    return show_form("rules/form.html", prepared(RuleForm(data=state)), state=state, **around(rule))
+    form = prepared(RuleForm(data=state), rule)
+    return show_form("rules/form.html", form, state=state, **around(rule))
 
 
 @blueprint.post("/<int:rule_id>")
@@ -71,7 +89,7 @@ def save(rule_id: int) -> ResponseReturnValue:
     rule = rules.load_rule(scope, rule_id)
     return save_form(
         "rules/form.html",
-        prepared(RuleForm(data=rules.state_of(rule))),
+        prepared(RuleForm(data=rules.state_of(rule)), rule),
         kind="rules",
         load=lambda: rules.load_rule(scope, rule_id, lock=True),
         state_of=rules.state_of,
@@ -79,6 +97,31 @@ def save(rule_id: int) -> ResponseReturnValue:
         address=address,
         **around(rule),
     )
+
+
+@blueprint.post("/replay")
+@requires("rules.read")
+def replay() -> ResponseReturnValue:
+    """A day's chats by the rules in force, and with this one as it stands in the form, unsaved."""
+    scope = current_scope()
+    sent = request.form.get("rule_id", "")
+    known = sent.isascii() and sent.isdigit() and len(sent) < 10
+    rule = rules.load_rule(scope, int(sent)) if known else None
+    form = prepared(RuleForm(), rule)
+    draft = None
+    if form.validate_on_submit():
+        try:
+            draft = rules.draft_rule(form.values(), rule)
+        except WrongField as error:
+            mark_wrong(form, error)
+    if draft is None:
+        # 200: it is the answer to a question, and htmx puts it where the answer belongs.
+        return render_template("rules/_replay.html", form=form, replay=None)
+    campaign = load_campaign(scope, draft.campaign_id)
+    day = read_day(ZoneInfo(campaign.timezone))
+    changed = preview.with_draft(preview.rules_of(campaign.id), draft)
+    found = preview.replay_day(campaign, day, changed)
+    return render_template("rules/_replay.html", form=form, replay=found, day=day)
 
 
 @blueprint.post("/<int:rule_id>/delete")
@@ -113,14 +156,15 @@ def address(rule: RoutingRule) -> str:
     return url_for("rules.edit", rule_id=rule.id)
 
 
-def prepared(form: RuleForm) -> RuleForm:
-    """The form with what is in the person's reach."""
+def prepared(form: RuleForm, rule: RoutingRule | None = None) -> RuleForm:
+    """The form with what is in the person's reach, and for a rule that exists in its campaign's."""
     scope = current_scope()
+    home = rule.campaign_id if rule else None
     campaigns = list_campaign_names(scope)
     form.campaign_id.offer(campaigns)
     form.target_campaign_id.offer(campaigns)
-    form.target_queue_id.offer(queues.list_queue_names(scope))
-    form.target_user_id.offer(rules.find_people(scope))
+    form.target_queue_id.offer(queues.list_queue_names(scope, home))
+    form.target_user_id.offer(rules.find_people(scope, home))
     form.target_bot_flow_id.offer(rules.find_flows())
     form.number_id.offer(list_number_names(scope))
     return form

@@ -134,7 +134,7 @@ class PassOnForm(AdminForm):
     """`kind`: person, queue or campaign; the target is read from the field of that name."""
 
     kind = Word(
-        _l("To"),
+        _l("Where it goes"),
         (("person", _l("Person")), ("queue", _l("Queue")), ("campaign", _l("Campaign"))),
         default="person",
     )
@@ -164,5 +164,5 @@ class AssignForm(AdminForm):
 class ReassignForm(AdminForm):
     """`target`: "spread", "person:<id>" or "queue:<id>"."""
 
-    target = Word(_l("To"), ())
+    target = Word(_l("Where they go"), ())
     note = LongTextField(_l("Note for whoever goes on"), validators=[at_most(2000)])

@@ -100,10 +100,10 @@ class RuleForm(AdminForm):
     variable_value = TextField(_l("Value"), validators=[at_most(200)])
 
     action = OneOf(_l("What happens"), RuleAction, ACTION_WORDS)
-    target_queue_id = Pick(_l("Queue"), empty=_l("none"))
-    target_user_id = Pick(_l("Person"), empty=_l("none"))
-    target_bot_flow_id = Pick(_l("Flow"), empty=_l("none"))
-    target_campaign_id = Pick(_l("Other campaign"), empty=_l("none"))
+    target_queue_id = Pick(_l("Queue"), empty=_l("choose"))
+    target_user_id = Pick(_l("Person"), empty=_l("choose"))
+    target_bot_flow_id = Pick(_l("Flow"), empty=_l("choose"))
+    target_campaign_id = Pick(_l("Other campaign"), empty=_l("choose"))
     message = LongTextField(_l("Message"), validators=[at_most(4000)])
     set_priority = Word(_l("Priority of the chat"), PRIORITY_WORDS, empty=_l("as it is"))
     required_skills = WordsField(

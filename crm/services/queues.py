@@ -78,14 +78,17 @@ def find_queues(scope: Scope, query: ListQuery) -> Page:
     )
 
 
-def list_queue_names(scope: Scope) -> list[tuple[int, str]]:
-    """(id, "Campaign · Queue") of every queue in reach, for pickers."""
-    rows = db.session.execute(
+def list_queue_names(scope: Scope, campaign_id: int | None = None) -> list[tuple[int, str]]:
+    """(id, "Campaign · Queue") of every queue in reach, or of this campaign, for pickers."""
+    statement = (
         select(Queue.id, Queue.name, Campaign.name.label("campaign"))
         .join(Campaign, Campaign.id == Queue.campaign_id)
         .where(visible_campaigns(scope))
         .order_by(Campaign.name, Queue.name)
     )
+    if campaign_id is not None:
+        statement = statement.where(Campaign.id == campaign_id)
+    rows = db.session.execute(statement)
     return [(row.id, f"{row.campaign} · {row.name}") for row in rows]
 
 

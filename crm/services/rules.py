@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import Select, func, select
 
 from crm.db import db
 from crm.errors import NotFound
@@ -51,22 +51,36 @@ def load_rule(scope: Scope, rule_id: int, *, lock: bool = False) -> RoutingRule:
     return rule
 
 
-def find_rules(scope: Scope, query: ListQuery) -> Page:
-    """Rows of (rule, campaign, name of the target), in the order in which they are asked."""
+def _with_target() -> Select[RoutingRule, str, str]:
+    """Rules with the names of their campaign and of where they send a chat."""
     other = Campaign.__table__.alias("other")
     target = func.coalesce(
         Queue.name, func.nullif(func.concat_ws(" ", User.first_name, User.last_name), ""),
         other.c.name, BotFlow.name,
     )  # fmt: skip
-    statement = (
+    return (
         select(RoutingRule, Campaign.name, target)
         .join(Campaign, Campaign.id == RoutingRule.campaign_id)
         .outerjoin(Queue, Queue.id == RoutingRule.target_queue_id)
         .outerjoin(User, User.id == RoutingRule.target_user_id)
         .outerjoin(other, other.c.id == RoutingRule.target_campaign_id)
         .outerjoin(BotFlow, BotFlow.id == RoutingRule.target_bot_flow_id)
-        .where(visible_campaigns(scope))
     )
+
+
+def list_in_order(campaign_id: int) -> list[tuple[RoutingRule, str | None]]:
+    """A campaign's rules with their targets' names, in the order in which they are asked."""
+    rows = db.session.execute(
+        _with_target()
+        .where(RoutingRule.campaign_id == campaign_id)
+        .order_by(RoutingRule.priority.desc(), RoutingRule.id)
+    )
+    return [(rule, target) for rule, _campaign, target in rows]
+
+
+def find_rules(scope: Scope, query: ListQuery) -> Page:
+    """Rows of (rule, campaign, name of the target), in the order in which they are asked."""
+    statement = _with_target().where(visible_campaigns(scope))
     if campaign := query.filters.get("campaign"):
         statement = statement.where(RoutingRule.campaign_id == int(campaign))
     return find_page(
@@ -79,9 +93,9 @@ def find_rules(scope: Scope, query: ListQuery) -> Page:
     )
 
 
-def find_people(scope: Scope) -> list[tuple[int, str]]:
-    """Who works in a campaign in reach: candidates for a rule."""
-    rows = db.session.execute(
+def find_people(scope: Scope, campaign_id: int | None = None) -> list[tuple[int, str]]:
+    """Who works in a campaign in reach, or in this one: candidates for a rule."""
+    statement = (
         select(User.id, User.first_name, User.last_name)
         .join(CampaignAgent, CampaignAgent.user_id == User.id)
         .join(Campaign, Campaign.id == CampaignAgent.campaign_id)
@@ -89,6 +103,9 @@ def find_people(scope: Scope) -> list[tuple[int, str]]:
         .distinct()
         .order_by(User.first_name, User.last_name, User.id)
     )
+    if campaign_id is not None:
+        statement = statement.where(Campaign.id == campaign_id)
+    rows = db.session.execute(statement)
     return [(row.id, f"{row.first_name} {row.last_name}") for row in rows]
 
 
@@ -121,6 +138,17 @@ def create_rule(values: Mapping[str, Any]) -> RoutingRule:
     db.session.add(rule)
     db.session.flush()
     return rule
+
+
+def draft_rule(values: Mapping[str, Any], rule: RoutingRule | None = None) -> RoutingRule:
+    """The rule as the form would have it, for trying: it is in no session and is never saved.
+
+    WrongField for what saving would refuse as well.
+    """
+    held = {"id": rule.id, "conditions": rule.conditions} if rule else {}
+    draft = RoutingRule(**held)
+    _write(draft, values)
+    return draft
 
 
 def update_rule(rule: RoutingRule, values: Mapping[str, Any]) -> RoutingRule:

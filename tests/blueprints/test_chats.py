@@ -241,36 +241,6 @@ def test_an_agent_moves_no_chat_of_another(cast, browse):
     assert answer.status_code == 409
 
 
-def test_many_chats_are_reassigned_at_once_and_one_that_is_gone_stops_none(cast, browse):
-    mine = [chat_of(cast, cast.laura) for _ in range(3)]
-    closed = chat_of(cast, cast.laura, status=ChatStatus.CLOSED)
-    marta = browse(cast.marta)
-    assert cast.laura.full_name in marta.get("/inbox/reassign?tab=all", headers=FRAGMENT).text
-    sent = {"chats": [chat.id for chat in [*mine, closed]], "target": f"person:{cast.jhon.id}"}
-    answer = marta.post("/inbox/reassign", data=sent, headers=FRAGMENT)
-    assert answer.status_code == 204
-    assert "3" in answer.headers["X-Said"]
-    assert {read(chat).assigned_agent_id for chat in mine} == {cast.jhon.id}
-    assert read(closed).assigned_agent_id == cast.laura.id
-    sent = {"chats": [chat.id for chat in mine], "target": "spread"}
-    marta.post("/inbox/reassign", data=sent, headers=FRAGMENT)
-    assert {read(chat).status for chat in mine} == {ChatStatus.QUEUED}
-
-
-@pytest.mark.parametrize(
-    "sent",
-    [
-        {"target": "spread"},
-        {"chats": ["x"], "target": "spread"},
-        {"chats": ["1"], "target": "person:0"},
-    ],
-)
-def test_a_reassignment_of_nothing_or_to_nobody_is_refused(cast, browse, sent):
-    assert (
-        browse(cast.marta).post("/inbox/reassign", data=sent, headers=FRAGMENT).status_code == 422
-    )
-
-
 def test_going_on_a_break_hands_over_what_was_chosen(cast, browse):
     waits = chat_of(cast, cast.laura)
     quiet = chat_of(cast, cast.laura)

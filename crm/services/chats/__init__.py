@@ -36,6 +36,7 @@ from crm.services.chats.offers import (
     withdraw_offer,
 )
 from crm.services.chats.pending import resume_chat, set_pending
+from crm.services.chats.undo import find_last_move, put_back
 from crm.services.chats.verbs import (
     abandon_chat,
     assign_chat,
@@ -72,6 +73,7 @@ __all__ = [
     "close_chat",
     "count_load",
     "decline_offer",
+    "find_last_move",
     "find_open_chat",
     "give_locked_chat",
     "lock_agent",
@@ -82,6 +84,7 @@ __all__ = [
     "open_chat",
     "person",
     "pick_chat",
+    "put_back",
     "queue_chat",
     "record_human_reply",
     "reopen_chat",

@@ -45,6 +45,7 @@ SHOWN_EVENTS = (
     "queued",
     "assigned",
     "offered",
+    "put_back",
     "returned",
     "pending",
     "resumed",

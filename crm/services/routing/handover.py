@@ -23,6 +23,7 @@ from crm.services.chats import (
     requeue_chat,
 )
 from crm.services.chats.notes import add_note
+from crm.services.chats.undo import BEFORE, place_of
 from crm.services.inbox.naming import ClientName, name_client
 from crm.services.routing import arrive
 from crm.services.routing.assign import serve_after
@@ -147,20 +148,36 @@ def transfer_to_person(
 
 
 def assign_to_person(
-    chat: Chat, receiver_id: int, *, actor: Actor, reason: str, note: str | None = None
+    chat: Chat,
+    receiver_id: int,
+    *,
+    actor: Actor,
+    reason: str,
+    note: str | None = None,
+    data: dict[str, Any] | None = None,
 ) -> Chat:
-    """Give the chat to somebody of its campaign at once, whatever their load or state."""
+    """Give the chat to somebody of its campaign at once, whatever their load or state.
+
+    `data`: more to keep with the event.
+    """
     chat = lock_chat(chat.id)
     if chat.status.is_final:
         raise ChatIsOver
     receiver = _load_receiver(chat, receiver_id)
-    chat = assign_chat(chat, receiver, actor=actor, reason=reason, data={"note": note})
+    told = {"note": note, **(data or {})}
+    chat = assign_chat(chat, receiver, actor=actor, reason=reason, data=told)
     _keep_note(chat, actor, note)
     return chat
 
 
 def transfer_to_queue(
-    chat: Chat, queue_id: int, *, actor: Actor, reason: str, note: str | None = None
+    chat: Chat,
+    queue_id: int,
+    *,
+    actor: Actor,
+    reason: str,
+    note: str | None = None,
+    data: dict[str, Any] | None = None,
 ) -> Chat:
     """To a queue of its campaign: it waits anew, and goes to whoever is next."""
     chat = lock_chat(chat.id)
@@ -172,7 +189,7 @@ def transfer_to_queue(
         queue_id=queue.id,
         actor=actor,
         reason="transferred",
-        data={"why": reason, "note": note, "queue": queue.name},
+        data={"why": reason, "note": note, "queue": queue.name, **(data or {})},
     )
     _keep_note(chat, actor, note)
     serve_after(chat)
@@ -323,17 +340,25 @@ def list_targets(
 
 
 def move_chat_to(chat: Chat, target: str, *, actor: Actor, note: str | None = None) -> Chat:
-    """One of many: "spread" (the head of its queue), "person:<id>" or "queue:<id>"."""
-    kind, _, number = target.partition(":")
-    if kind == "person":
-        return assign_to_person(chat, int(number), actor=actor, reason="by_hand", note=note)
-    if kind == "queue":
-        return transfer_to_queue(chat, int(number), actor=actor, reason="by_hand", note=note)
+    """One of many: "spread" (the head of its queue), "person:<id>" or "queue:<id>".
+
+    The event keeps where the chat stood, so that `chats.put_back` can undo it.
+    """
     chat = lock_chat(chat.id)
     if chat.status.is_final:
         raise ChatIsOver
+    data = {BEFORE: place_of(chat)}
+    kind, _, number = target.partition(":")
+    if kind == "person":
+        return assign_to_person(
+            chat, int(number), actor=actor, reason="by_hand", note=note, data=data
+        )
+    if kind == "queue":
+        return transfer_to_queue(
+            chat, int(number), actor=actor, reason="by_hand", note=note, data=data
+        )
     _keep_note(chat, actor, note)
-    return requeue_chat(chat, actor=actor, reason="spread", data={"note": note})
+    return requeue_chat(chat, actor=actor, reason="spread", data={"note": note, **data})
 
 
 def _load_receiver(chat: Chat, user_id: int) -> User:

@@ -181,6 +181,12 @@ def reordered(rows: Sequence[RoutingRule], *, order: Sequence[int], on: set[int]
     ]
 
 
+def with_draft(rows: Sequence[RoutingRule], draft: RoutingRule) -> list[Rule]:
+    """The rules in force with one as somebody is writing it, new or in its own place."""
+    kept = [row for row in rows if row.is_active and row.id != draft.id]
+    return [rule_of(row) for row in (*kept, draft) if row.is_active]
+
+
 def _with_rules(book: Book, campaign_id: int, changed: Sequence[Rule]) -> Book:
     line: Line = replace(book.lines[campaign_id], rules=tuple(changed))
     return Book({**book.lines, campaign_id: line}, book.flow_ids)

@@ -1,6 +1,6 @@
 // Dialogs of the inbox: closing, putting aside, passing on, assigning, handing over, "why?".
 // A button names its page (data-dialog); the same address without JavaScript is a page of its own.
-import { $, $$, fetchFragment, HttpError, parse, toast, words } from "./page.js";
+import { $, $$, fetchFragment, fill, HttpError, parse, toast, words } from "./page.js";
 import { show } from "./desk.js";
 
 let from = null; // what had the focus before
@@ -52,7 +52,9 @@ async function send(form) {
     });
     if (answer.ok) {
       const said = answer.headers.get("X-Said");
+      const line = answer.status === 200 ? $("[data-said-toast]", parse(await answer.text())) : null;
       dialog.close();
+      if (line) say(line);
       if (form.dataset.then === "logout") return leave();
       if (said) toast(decodeURIComponent(said));
       document.dispatchEvent(new CustomEvent("crm:acted", { detail: { action: form.action } }));
@@ -126,15 +128,51 @@ document.addEventListener("submit", (event) => {
   event.preventDefault();
   send(form);
 });
+// What was done, with its Undo: it stays while somebody reads it or has the focus in it.
+function say(line) {
+  for (const old of $$("[data-said-toast]")) old.remove();
+  $("#toasts").append(line);
+  const leave = () => (line.matches(":hover, :focus-within") ? setTimeout(leave, 4000) : line.remove());
+  setTimeout(leave, $("form", line) ? 20000 : 10000);
+}
+document.addEventListener("submit", async (event) => {
+  const form = event.target.closest("[data-said-toast] form");
+  if (!form) return;
+  event.preventDefault();
+  const button = $("button", form);
+  if (button.disabled) return;
+  button.disabled = true;
+  try {
+    const headers = { "HX-Request": "true", "HX-Request-Type": "partial" };
+    const answer = await fetch(form.action, { method: "POST", body: new FormData(form), headers, redirect: "manual" });
+    const content = parse(await answer.text());
+    const fresh = $("[data-said-toast]", content);
+    if (!fresh) throw new Error($("[data-error] p", content)?.textContent || words.failed);
+    say(fresh);
+    document.dispatchEvent(new CustomEvent("crm:acted", { detail: { action: form.action } }));
+    if (location.pathname.startsWith("/inbox/")) show(location.pathname + location.search, { push: false });
+  } catch (error) {
+    form.closest("[data-said-toast]").remove();
+    toast(error instanceof TypeError ? words.failed : error.message);
+  }
+});
 // Shift marks everything between two ticks; the head's tick marks all.
 let last = null;
 document.addEventListener("click", (event) => {
-  const tick = event.target.closest?.("[data-bulk] input[type=checkbox]");
+  const tick = event.target.closest?.("[data-bulk] input[type=checkbox], [data-bulk-all]");
   if (!tick) return;
-  const all = $$("[data-bulk] input[type=checkbox]", tick.closest("dialog, main"));
-  if (event.shiftKey && last) {
+  const form = tick.closest("form");
+  const all = $$("[data-bulk] input[type=checkbox]", form);
+  const head = $("[data-bulk-all]", form);
+  if (tick === head) for (const each of all) each.checked = head.checked;
+  else if (event.shiftKey && all.includes(last)) {
     const [one, other] = [all.indexOf(last), all.indexOf(tick)].sort((a, b) => a - b);
     for (const each of all.slice(one, other + 1)) each.checked = tick.checked;
   }
-  last = tick;
+  if (tick !== head) last = tick;
+  const marked = all.filter((each) => each.checked).length;
+  head.checked = marked === all.length;
+  head.indeterminate = marked > 0 && !head.checked;
+  const count = $("[data-bulk-count]", form);
+  count.textContent = fill(count.dataset.words, { n: marked, m: all.length });
 });

@@ -82,7 +82,8 @@ document.addEventListener("submit", async (event) => {
   save.disabled = true;
   try {
     const headers = { "HX-Request": "true", "HX-Request-Type": "partial" };
-    const response = await fetch(form.action, { method: "POST", body: new FormData(form), headers, credentials: "same-origin" });
+    // By attribute: a field that is called "action" (a rule has one) would hide the property.
+    const response = await fetch(form.getAttribute("action"), { method: "POST", body: new FormData(form), headers, credentials: "same-origin" });
     const address = response.headers.get("HX-Redirect");
     if (address) {
       leaving = true;
@@ -98,8 +99,9 @@ document.addEventListener("submit", async (event) => {
 
 function answered(form, content) {
   const fresh = $("#editor", content);
-  if (!fresh) return toast(content.textContent.trim().replace(/\s+/g, " ") || form.dataset.failed);
+  if (!fresh) return toast($("[data-error] p", content)?.textContent || form.dataset.failed);
   form.replaceWith(fresh);
+  document.dispatchEvent(new Event("crm:form-drawn"));
   begin();
   tell();
   $("[data-takes-focus]")?.focus();
