@@ -27,7 +27,7 @@ def _say(name: str, value: Any, numbers: Mapping[int, str]) -> str:
     if name == "hours":
         return str(dict(HOURS_WORDS).get(value, value))
     if name == "bot_variable" and isinstance(value, Mapping):
-        operator = dict(OPERATORS).get(value.get("operator"), value.get("operator"))
+        operator = dict(OPERATORS).get(str(value.get("operator")), value.get("operator"))
         return f"{value.get('name')} {operator} {value.get('value') or ''}".strip()
     known: dict[str, Mapping[Any, Any]] = {
         "lead_status": dict(LEAD_WORDS),
