@@ -52,7 +52,7 @@ class ChatChanged:
 
 @dataclass(frozen=True)
 class NoteAdded:
-    """An internal note stands in a chat."""
+    """An internal note stands in a chat, or was edited or deleted there."""
 
     name: ClassVar[str] = "note_added"
     chat_id: int

@@ -28,7 +28,7 @@ LONGEST_KEY = 60
 @requires("chats.reply")
 def dialog(chat_id: int, kind: str) -> ResponseReturnValue:
     """The dialog in which a message of this kind is written."""
-    found = _mine(chat_id)
+    found = own_chat(chat_id)
     if kind not in written.KINDS:
         raise NotFound
     return _dialog(found, kind, request.args)
@@ -45,7 +45,7 @@ def send(chat_id: int, kind: str) -> ResponseReturnValue:
             found,
             written.content_of(kind, values),
             author=author,
-            client_key=_key(),
+            client_key=asked_key(),
             reply_to=find_quoted(found, request.form.get("reply_to", type=int)),
         ),
         lambda found, error: _dialog(found, kind, values, error),
@@ -56,7 +56,7 @@ def send(chat_id: int, kind: str) -> ResponseReturnValue:
 @requires("chats.reply", "templates.send")
 def list_templates(chat_id: int) -> ResponseReturnValue:
     """The approved templates of the chat's number."""
-    found = _mine(chat_id)
+    found = own_chat(chat_id)
     return render_template(
         "compose/templates.html",
         chat_id=found.id,
@@ -68,7 +68,7 @@ def list_templates(chat_id: int) -> ResponseReturnValue:
 @requires("chats.reply", "templates.send")
 def template(chat_id: int, template_id: int) -> ResponseReturnValue:
     """One template with its blanks, filled in as far as we know the customer."""
-    found = _mine(chat_id)
+    found = own_chat(chat_id)
     return _template_dialog(found, template_id, templates.guess_values(found, template_id))
 
 
@@ -79,7 +79,7 @@ def send_template(chat_id: int, template_id: int) -> ResponseReturnValue:
     return _queue(
         chat_id,
         lambda found, author: templates.queue_template(
-            found, template_id, values, author=author, client_key=_key()
+            found, template_id, values, author=author, client_key=asked_key()
         ),
         lambda found, error: _template_dialog(found, template_id, values, error),
     )
@@ -90,14 +90,14 @@ def send_template(chat_id: int, template_id: int) -> ResponseReturnValue:
 def react(chat_id: int, message_id: int) -> ResponseReturnValue:
     """Put an emoji on a message, or take it back with none: the message anew."""
     with atomic():
-        found = _mine(chat_id)
-        target = _message(found, message_id)
+        found = own_chat(chat_id)
+        target = asked_message(found, message_id)
         if not target.whatsapp_message_id:
             raise Conflict("This message has not reached WhatsApp yet.")
         outbound.queue_outbound(
             found,
             Reaction(target.whatsapp_message_id, request.form.get("emoji", "")),
-            author=_me(),
+            author=me(),
         )
     return render_template("inbox/_bubble.html", bubble=inbox.find_bubble(message_id))
 
@@ -108,7 +108,7 @@ def forward_dialog(chat_id: int, message_id: int) -> ResponseReturnValue:
     """Own chats with an open window, to which a message may be passed on."""
     scope = current_scope()
     found = load_chat(scope, chat_id)
-    message = _message(found, message_id)
+    message = asked_message(found, message_id)
     text = " ".join(request.args.get("q", "").replace("\x00", "").split())[:100]
     return render_template(
         "compose/forward.html",
@@ -130,16 +130,16 @@ def forward_dialog(chat_id: int, message_id: int) -> ResponseReturnValue:
 def forward(chat_id: int, message_id: int) -> ResponseReturnValue:
     """Pass a message on to chats of one's own; those that cannot take it are named."""
     scope = current_scope()
-    message = _message(load_chat(scope, chat_id), message_id)
-    key, sent, refused = _key(), 0, []
+    message = asked_message(load_chat(scope, chat_id), message_id)
+    key, sent, refused = asked_key(), 0, []
     for target_id in list(dict.fromkeys(request.form.getlist("to", type=int)))[:20]:
         try:
             with atomic():
-                target = _mine(target_id)
+                target = own_chat(target_id)
                 outbound.queue_outbound(
                     target,
                     read_content(message),
-                    author=_me(),
+                    author=me(),
                     client_key=uuid.uuid5(key, str(target_id)),
                     file=message.media_file,
                 )
@@ -158,8 +158,24 @@ def add_note(chat_id: int) -> ResponseReturnValue:
     scope = current_scope()
     with atomic():
         found = load_chat(scope, chat_id)
-        note = notes.add_note(found, request.form.get("text", ""), author=_me(), client_key=_key())
+        note = notes.add_note(
+            found, request.form.get("text", ""), author=me(), client_key=asked_key()
+        )
     return render_template("inbox/_note.html", note=inbox.find_note(note.id))
+
+
+@blueprint.get("/mentions")
+@requires("chats.read")
+def mentions() -> ResponseReturnValue:
+    """The mark in the rail, and the newest notes that name this person and are not seen yet."""
+    return render_template("inbox/_mentions.html", mentions=unseen_mentions())
+
+
+@blueprint.app_template_global("unseen_mentions")
+def unseen_mentions() -> tuple[int, list[notes.Mention]]:
+    """(how many, the newest five), for the frame of every page."""
+    scope = current_scope()
+    return notes.find_unseen_mentions(scope.user_id) if scope.can("chats.read") else (0, [])
 
 
 @blueprint.get("/<int:chat_id>/people")
@@ -176,14 +192,14 @@ def list_quick_replies(chat_id: int) -> ResponseReturnValue:
     """All that this person may use here, their variables filled for this customer."""
     scope = current_scope()
     found = load_chat(scope, chat_id)
-    return {"replies": quick_replies.find_for_chat(scope, found, author=_me())}
+    return {"replies": quick_replies.find_for_chat(scope, found, author=me())}
 
 
 @blueprint.post("/<int:chat_id>/typing")
 @requires("chats.reply")
 def typing(chat_id: int) -> ResponseReturnValue:
     """The owner is writing: the customer sees it, where the number does that."""
-    presence.note_typing(_mine(chat_id), user_id=current_scope().user_id)
+    presence.note_typing(own_chat(chat_id), user_id=current_scope().user_id)
     return "", 204
 
 
@@ -192,7 +208,7 @@ def typing(chat_id: int) -> ResponseReturnValue:
 def set_enter() -> ResponseReturnValue:
     """Whether Enter sends or breaks the line, for this person."""
     with atomic():
-        _me().enter_sends = request.form.get("sends") == "1"
+        me().enter_sends = request.form.get("sends") == "1"
     return "", 204
 
 
@@ -204,8 +220,8 @@ def _queue(
     scope = current_scope()
     try:
         with atomic():
-            found = _mine(chat_id)
-            message = write(found, _me())
+            found = own_chat(chat_id)
+            message = write(found, me())
     except DomainError as error:
         if error.http_status not in (409, 422):
             raise
@@ -244,7 +260,7 @@ def _template_dialog(
     )
 
 
-def _mine(chat_id: int) -> Chat:
+def own_chat(chat_id: int) -> Chat:
     """A chat in which this person may answer; NotYours otherwise."""
     scope = current_scope()
     found = load_chat(scope, chat_id)
@@ -253,18 +269,18 @@ def _mine(chat_id: int) -> Chat:
     return found
 
 
-def _message(found: Chat, message_id: int) -> Message:
+def asked_message(found: Chat, message_id: int) -> Message:
     message = db.session.get(Message, message_id)
     if message is None or message.chat_id != found.id:
         raise NotFound
     return message
 
 
-def _me() -> User:
+def me() -> User:
     return db.session.get_one(User, current_scope().user_id)
 
 
-def _key() -> uuid.UUID:
+def asked_key() -> uuid.UUID:
     try:
         return uuid.UUID(request.form.get("client_key", "")[:LONGEST_KEY])
     except ValueError:

@@ -58,6 +58,7 @@ class May:
     close: bool
     retry: bool
     note: bool
+    remove_notes: bool
     send_template: bool
     originals: bool
     transfer: bool
@@ -83,6 +84,7 @@ def rights_in(chat: Chat, scope: Scope) -> May:
         reply=reply,
         retry=reply and scope.can("messages.retry"),
         note=scope.can("notes.create"),
+        remove_notes=scope.can("notes.delete"),
         send_template=reply and scope.can("templates.send"),
         originals=scope.can("messages.read_revoked"),
         attach=reply and scope.can("files.upload"),

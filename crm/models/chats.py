@@ -412,6 +412,8 @@ class ChatNote(Model):
     client_key: Mapped[UUID | None]
     created_at: Mapped[datetime] = mapped_column(Timestamp, server_default=NOW)
     updated_at: Mapped[datetime] = mapped_column(Timestamp, server_default=NOW, onupdate=NOW)
+    edited_at: Mapped[datetime | None] = mapped_column(Timestamp)
+    # A line stays in the thread, its words do not.
     deleted_at: Mapped[datetime | None] = mapped_column(Timestamp)
 
     user: Mapped[User] = relationship()

@@ -148,6 +148,21 @@ class Reaction:
 
 
 @dataclass(frozen=True)
+class Edit:
+    """New words for a text of ours, by the provider's id of it. Only WPPConnect has this."""
+
+    message_id: str
+    body: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Deletion:
+    """Takes a message of ours back from everybody's phone. Only WPPConnect has this."""
+
+    message_id: str
+
+
+@dataclass(frozen=True)
 class ReplyButton:
     """`id` comes back when it is tapped."""
 
@@ -281,8 +296,19 @@ class FilledTemplate:
     buttons: tuple[ButtonParameter, ...] = ()
 
 
+Amendment = Edit | Deletion
 Content = (
-    Text | Media | Location | Contacts | Reaction | Buttons | ListMenu | LinkButton | FilledTemplate
+    Text
+    | Media
+    | Location
+    | Contacts
+    | Reaction
+    | Edit
+    | Deletion
+    | Buttons
+    | ListMenu
+    | LinkButton
+    | FilledTemplate
 )
 """What a message can be. The same shapes are queued, kept and sent."""
 

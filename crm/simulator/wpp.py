@@ -257,14 +257,17 @@ class Wpp:
         return message
 
     def revoke(self, message: Row) -> None:
-        """A customer takes a message back."""
+        """A message is taken back: the customer's by the customer, ours by us."""
         self._sim.world.record({"e": "mark", "wamid": message["wamid"], "set": {"revoked": True}})
         chat = message["wamid"].split("_")[1]
+        own = wpp_shapes.own_wid(self._sim.world.numbers[message["number_id"]])
+        is_mine = message["direction"] == "out"
+        author, other = (own, chat) if is_mine else (chat, own)
         body = {
-            "author": chat,
-            "from": chat,
-            "to": wpp_shapes.own_wid(self._sim.world.numbers[message["number_id"]]),
-            "id": wpp_shapes.new_id(chat, mine=False),
+            "author": author,
+            "from": author,
+            "to": other,
+            "id": wpp_shapes.new_id(chat, mine=is_mine),
             "refId": message["wamid"],
         }
         self.post(message["number_id"], "onrevokedmessage", body)

@@ -24,6 +24,8 @@ AWAY = {
 # Numbers of eight zeros have no WhatsApp, as in the recorded call.
 NOBODY = re.compile(r".*0{8}$")
 Answer = tuple[int, Any]
+# For how long WhatsApp takes a change of a message.
+EDIT_SECONDS, DELETE_SECONDS = 15 * 60, 60 * 3600
 
 
 class Refusal(Exception):
@@ -78,6 +80,8 @@ class Sends:
         self.connected(number)
         if path == "react-message":
             return self._react(number, body)
+        if path in ("edit-message", "delete-message"):
+            return self._amend(number, path, body)
         refused = self._sim.faults.take("wpp_refuse", number["id"], to) is not None
         empty = self._sim.faults.take("wpp_empty", number["id"], to) is not None
         if empty:
@@ -185,6 +189,41 @@ class Sends:
             known["filename"] = name
         return kind, known
 
+    def _amend(self, number: Row, path: str, body: Row) -> Answer:
+        """Both name a message of the phone's own; too old ones are refused in the server's ways."""
+        is_edit = path == "edit-message"
+        name = str(body.get("id" if is_edit else "messageId")).removesuffix("_out")
+        target = self._sim.world.messages.get(name)
+        known = target is not None and target["direction"] == "out"
+        refused = self._sim.faults.take("wpp_refuse", number["id"]) is not None
+        limit = EDIT_SECONDS if is_edit else DELETE_SECONDS
+        if target is None or not known or refused or now() - target["at"] > limit:
+            if is_edit:
+                return 500, _error()
+            words = {"message": "Error unknown on delete message"}
+            return 401, {"status": "error", "response": words}
+        change: Row = {"revoked": True}
+        if is_edit:
+            content = {**target["content"], "body": str(body.get("newText") or "")}
+            change = {"content": content, "edited": True}
+        self._sim.world.record({"e": "mark", "wamid": name, "set": change})
+        self._sim.accepted.append(
+            {"at": now(), "wamid": f"{path}_{wire.new_trace_id()}", "number_id": number["id"],
+             "to": target["wa_id"], "wa_id": target["wa_id"], "type": path.partition("-")[0],
+             "text": body.get("newText")}
+        )  # fmt: skip
+        self._sim.accepted.settle()
+        self._sim.bus.tell("status", {"message": target})
+        fault = self._sim.faults.take("answer", number["id"], target["wa_id"])
+        if fault is not None and fault.kind == "cut_reply":
+            raise Cut
+        if is_edit:
+            rows = [{"id": f"{name}_out", "body": change["content"]["body"], "ack": 1}]
+            return 201, {"status": "success", "response": rows, "session": number["session"]}
+        self._sim.wpp.revoke(target)
+        words = {"message": "Message deleted"}
+        return 200, {"status": "success", "response": words, "session": number["session"]}
+
     def _react(self, number: Row, body: Row) -> Answer:
         target = self._sim.world.messages.get(str(body.get("msgId")).removesuffix("_out"))
         if target is None:
@@ -206,6 +245,7 @@ SENDS = frozenset(
     {
         "send-message", "send-reply", "send-image", "send-file", "send-file-base64",
         "send-voice-base64", "send-sticker", "send-location", "contact-vcard", "react-message",
+        "edit-message", "delete-message",
     }
 )  # fmt: skip
 ANSWERED = (

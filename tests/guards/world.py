@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any
 
 from crm.lib.clock import utcnow
 from crm.models import (
@@ -15,6 +16,7 @@ from crm.models import (
     AlarmKind,
     AuditLog,
     Campaign,
+    ChatNote,
     ChatStatus,
     QuickReply,
     RuleAction,
@@ -165,7 +167,11 @@ def chat_ids(campaign: Campaign, ids: dict[str, int], **fields: object) -> dict[
     )
     message = factories.make_queued_message(chat)
     file = factories.make_file(message)
-    return {"chat_id": chat.id, "message_id": message.id, "file_id": file.id}
+    author: Any = fields.get("agent") or factories.make_user()
+    note = factories.save(ChatNote(chat_id=chat.id, user_id=author.id, content="Ojo"))
+    return {
+        "chat_id": chat.id, "message_id": message.id, "file_id": file.id, "note_id": note.id,
+    }  # fmt: skip
 
 
 def reply_id(*, user: User | None = None, campaign: Campaign | None = None) -> int:

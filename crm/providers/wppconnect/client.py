@@ -16,7 +16,17 @@ from pathlib import Path
 from typing import IO, Any
 
 from crm.lib.timed_http import Answer, HttpFailure, TimedHttp
-from crm.providers.outbound import OutboundMessage, ProviderError, Reaction, SendResult, Sign
+from crm.providers.outbound import (
+    Amendment,
+    Deletion,
+    Edit,
+    Effect,
+    OutboundMessage,
+    ProviderError,
+    Reaction,
+    SendResult,
+    Sign,
+)
 from crm.providers.wppconnect.ids import MessageKey, read_key, stored_id
 from crm.providers.wppconnect.payloads import FILE, Call, call_for, refusal, sign_call
 
@@ -60,10 +70,28 @@ class WppConnectClient:
         Raises ProviderError with the effect that fits, by the table in codes.py.
         """
         call = call_for(message)
+        if isinstance(message.content, Edit | Deletion):
+            return self._amend(channel, message, message.content)
         answer = self.post(channel, call)
         if isinstance(message.content, Reaction):
             return _reacted(channel, message, answer)
         return read_answer(answer, channel)
+
+    def _amend(
+        self, channel: WppConnectChannel, message: OutboundMessage, content: Amendment
+    ) -> SendResult:
+        """Twice is as good as once, so that an answer that did not come is no doubt: again."""
+        try:
+            answer = self.post(channel, call_for(message))
+            _check_amended(answer, content)
+        except ProviderError as error:
+            if error.effect is not Effect.UNKNOWN:
+                raise
+            raise ProviderError(
+                error.reason, effect=Effect.RETRY, code=error.code, detail=error.detail
+            ) from error
+        word = "edit" if isinstance(content, Edit) else "revoke"
+        return SendResult(stored_id(channel.number_id, f"{word}_{message.opaque_id}"))
 
     def tell(self, channel: WppConnectChannel, sign: Sign) -> None:
         """Blue ticks, or "typing..." until it is taken back. Raises ProviderError as `send` does.
@@ -151,6 +179,17 @@ def _check_success(answer: Answer) -> None:
         raise refused(answer, body)
     if str(body.get("status")).lower() != "success":
         raise refusal("wpp_error", detail=_words(body))
+
+
+def _check_amended(answer: Answer, content: Amendment) -> None:
+    """A deletion that WhatsApp Web refuses is a 401 with other words than those of a wrong key."""
+    body = parse(answer.body)
+    row = body if isinstance(body, dict) else {}
+    code = "wpp_not_edited" if isinstance(content, Edit) else "wpp_not_deleted"
+    said = str(row.get("status")).lower()
+    if answer.status in (401, 500) and said == "error":
+        raise refusal(code, detail=_words(row))
+    _check_success(answer)
 
 
 def refused(answer: Answer, body: Any) -> ProviderError:

@@ -44,6 +44,9 @@ CODES: dict[str, Meaning] = {
     "wpp_too_large": Meaning(_P, "The file is too large for the WPPConnect server."),
     "wpp_busy": Meaning(_RATE, "The WPPConnect server is busy.", 30.0),
     "wpp_no_template": Meaning(_P, "A number on WPPConnect has no templates."),
+    # The text of what WhatsApp Web threw is lost; mostly the time for it is over.
+    "wpp_not_edited": Meaning(_P, "WhatsApp did not edit the message."),
+    "wpp_not_deleted": Meaning(_P, "WhatsApp did not delete the message."),
     "wpp_file_missing": Meaning(_P, "The file of this message is gone."),
     # Acks below zero: what WhatsApp Web says of a message that it had taken.
     "wpp_ack_failed": Meaning(_P, "The phone could not send this message."),

@@ -15,6 +15,8 @@ from crm.providers.outbound import (
     ContactCard,
     Contacts,
     Content,
+    Deletion,
+    Edit,
     FilledTemplate,
     Gesture,
     LinkButton,
@@ -51,6 +53,11 @@ def call_for(message: OutboundMessage) -> Call:
     match content:
         case Reaction():
             return Call("react-message", {"msgId": content.message_id, "reaction": content.emoji})
+        case Edit():
+            return Call("edit-message", {"id": content.message_id, "newText": content.body})
+        case Deletion():
+            whole = {"messageId": content.message_id, "onlyLocal": False}
+            return Call("delete-message", to | whole | {"deleteMediaInDevice": True})
         case Location():
             return Call("send-location", to | _place(content))
         case Contacts():

@@ -26,6 +26,7 @@ from crm.models import (
 )
 from crm.services.inbox.naming import ClientName, full_name, name_client
 from crm.services.messages import window
+from crm.services.messages.amending import AMENDABLE
 
 EARLIER_CHATS = 5
 
@@ -53,6 +54,7 @@ class ChatHead:
     is_blocked: bool
     is_group: bool
     tells_typing: bool
+    amends: bool
     opted_out: bool
     owner: ChatOwner | None
     referral: dict[str, Any] | None
@@ -193,6 +195,7 @@ def _head(chat: Chat, record: Any, *, phones_visible: bool) -> ChatHead:
         is_blocked=record.Client.is_blocked,
         is_group=record.Client.is_group,
         tells_typing=record.sends_typing,
+        amends=record.provider in AMENDABLE,
         opted_out=not record.Client.opt_in,
         owner=chat.owner,
         referral=chat.referral,

@@ -24,6 +24,8 @@ PAGE = 50
 QUOTE_LENGTH = 200
 # Of a message's metadata: for machines, and for who may read what was edited.
 UNSHOWN = frozenset({"raw", "edited"})
+SPEAKS_OF_OTHERS = (MessageType.REACTION, MessageType.SYSTEM)
+UNDONE = (MessageStatus.PENDING, MessageStatus.FAILED, MessageStatus.UNCERTAIN)
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,16 @@ class Quote:
     is_voice: bool = False
     is_revoked: bool = False
     chat_id: int | None = None
+
+
+@dataclass(frozen=True)
+class Amending:
+    """An edit or deletion of ours that WhatsApp has not done: it waits, or it failed."""
+
+    is_edit: bool
+    has_failed: bool
+    error_code: str | None
+    error_message: str | None
 
 
 @dataclass(frozen=True)
@@ -67,6 +79,7 @@ class Bubble:
     reactions: tuple[str, ...] = ()
     attachment: Attachment | None = None
     participant: str | None = None
+    amendment: Amending | None = None
 
     @property
     def is_event(self) -> bool:
@@ -90,6 +103,7 @@ class _Around:
 
     quotes: dict[str, Quote] = field(default_factory=dict)
     reactions: dict[str, dict[str, str]] = field(default_factory=dict)
+    amendments: dict[str, Amending | None] = field(default_factory=dict)
 
 
 def load_thread(chat: Chat, *, before: str | None = None, limit: int = PAGE) -> ThreadPage:
@@ -199,6 +213,7 @@ def _bubble(record: Any, around: _Around) -> Bubble:
         reactions=tuple(emoji for emoji in reactions.values() if emoji),
         attachment=attachment_of(message, record.File, record.fetch_status, record.fetch_code),
         participant=_participant(meta),
+        amendment=around.amendments.get(message.whatsapp_message_id or ""),
     )
 
 
@@ -230,7 +245,7 @@ def _read_around(messages: Iterable[Message]) -> _Around:
         _messages()
         .where(
             Message.whatsapp_message_id.in_(wanted)
-            | (Message.target_whatsapp_id.in_(own) & (Message.message_type == MessageType.REACTION))
+            | (Message.target_whatsapp_id.in_(own) & Message.message_type.in_(SPEAKS_OF_OTHERS))
         )
         .order_by(Message.position, Message.id)
     )
@@ -242,7 +257,21 @@ def _read_around(messages: Iterable[Message]) -> _Around:
             # One for each person; a later one replaces it, an empty one takes it back.
             theirs = around.reactions.setdefault(message.target_whatsapp_id, {})
             theirs[_reacting(message)] = message.content or ""
+        if message.message_type == MessageType.SYSTEM and message.target_whatsapp_id in own:
+            around.amendments[message.target_whatsapp_id] = _amending(message)
     return around
+
+
+def _amending(message: Message) -> Amending | None:
+    """The last one counts; what WhatsApp has done is seen on the message itself."""
+    if message.direction != Direction.OUTBOUND or message.status not in UNDONE:
+        return None
+    return Amending(
+        is_edit="edit" in (message.meta or {}),
+        has_failed=message.status is MessageStatus.FAILED,
+        error_code=message.error_code,
+        error_message=message.error_message,
+    )
 
 
 def _reacting(message: Message) -> str:

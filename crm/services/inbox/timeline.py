@@ -21,9 +21,12 @@ class NoteBubble:
     """An internal note; never sent."""
 
     id: int
+    author_id: int
     author_name: str
     text: str
     at: datetime
+    is_edited: bool = False
+    is_deleted: bool = False
 
 
 @dataclass(frozen=True)
@@ -74,9 +77,12 @@ def read_timeline(
             ChatNote.content.label("words"),
             *names,
             *(null().label(name) for name in ("agent_first", "agent_last", "actor_kind", "data")),
+            ChatNote.user_id.label("author_id"),
+            ChatNote.edited_at,
+            ChatNote.deleted_at,
         )
         .join(actor, actor.id == ChatNote.user_id)
-        .where(ChatNote.chat_id == chat_id, ChatNote.deleted_at.is_(None))
+        .where(ChatNote.chat_id == chat_id)
     )
     events = (
         select(
@@ -89,6 +95,9 @@ def read_timeline(
             subject.last_name,
             ChatEvent.actor_kind,
             ChatEvent.data,
+            null(),
+            null(),
+            null(),
         )
         .outerjoin(actor, actor.id == ChatEvent.actor_user_id)
         .outerjoin(
@@ -112,7 +121,15 @@ def read_timeline(
 def _note_or_event(record: Any) -> NoteBubble | EventLine:
     actor = full_name(record.actor_first, record.actor_last)
     if record.kind is None:
-        return NoteBubble(id=record.id, author_name=actor or "", text=record.words, at=record.at)
+        return NoteBubble(
+            id=record.id,
+            author_id=record.author_id,
+            author_name=actor or "",
+            text=record.words if record.deleted_at is None else "",
+            at=record.at,
+            is_edited=record.edited_at is not None,
+            is_deleted=record.deleted_at is not None,
+        )
     return EventLine(
         id=record.id,
         kind=record.kind,
@@ -135,14 +152,17 @@ def find_notes(note_ids: Collection[int]) -> dict[int, NoteBubble]:
     rows = db.session.execute(
         select(ChatNote, User.first_name, User.last_name)
         .join(User, User.id == ChatNote.user_id)
-        .where(ChatNote.id.in_(note_ids), ChatNote.deleted_at.is_(None))
+        .where(ChatNote.id.in_(note_ids))
     )
     return {
         note.id: NoteBubble(
             id=note.id,
+            author_id=note.user_id,
             author_name=full_name(first, last) or "",
-            text=note.content,
+            text=note.content if note.deleted_at is None else "",
             at=note.created_at,
+            is_edited=note.edited_at is not None,
+            is_deleted=note.deleted_at is not None,
         )
         for note, first, last in rows
     }

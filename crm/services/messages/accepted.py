@@ -20,6 +20,7 @@ from crm.providers.outbound import SendResult
 from crm.services import sending
 from crm.services.messages import limits
 from crm.services.messages.announcing import announce_ticks, lock_chats
+from crm.services.messages.changes import apply_changes
 from crm.services.messages.delivery import Claim
 from crm.services.messages.fence import COLUMNS, FENCED_ROWS, hold_fences
 from crm.services.messages.receipts import TICK_COLUMNS, take_early_reports, tick_of, tick_row
@@ -79,6 +80,8 @@ def record_sent(accepted: Sequence[Accepted], *, zone: str) -> list[bool]:
         _keep_names(held)
         _learn_identities(held)
         announce_ticks({row.id: row.chat_id for _, row in held})
+        if amended := {row.amends for _, row in held if row.amends}:
+            apply_changes(amended)
         _count(held, zone=zone)
         for number_id in sorted({one.claim.number_id for one, _ in held if one.claim.is_probe}):
             sending.release_number(number_id)

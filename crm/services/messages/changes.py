@@ -22,7 +22,7 @@ TARGETS = text("""
     WHERE whatsapp_message_id = ANY(CAST(:ids AS text[]))
 """)
 
-# A message is changed by its own side only: the customer's by the customer, ours by our phone.
+# A message is changed by its own side only: the customer's by the customer, ours by us.
 CHANGES = text("""
     SELECT t.id, t.content, t.metadata, t.deleted_at, c.position, c.content AS words,
            c.metadata ? 'edit' AS is_edit, c.metadata ? 'revoke' AS is_revoke
@@ -30,6 +30,8 @@ CHANGES = text("""
     JOIN messages t ON t.whatsapp_message_id = c.target_whatsapp_id
                    AND t.whatsapp_number_id = c.whatsapp_number_id AND t.direction = c.direction
     WHERE c.target_whatsapp_id = ANY(CAST(:ids AS text[])) AND c.message_type = 'system'
+      -- Ours from the composer count once WhatsApp has taken them.
+      AND c.status NOT IN ('pending', 'failed', 'uncertain')
     ORDER BY c.position, c.id
 """)
 

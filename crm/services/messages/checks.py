@@ -20,6 +20,8 @@ from crm.providers.outbound import (
     ContactCard,
     Contacts,
     Content,
+    Deletion,
+    Edit,
     FilledTemplate,
     LinkButton,
     ListMenu,
@@ -113,6 +115,17 @@ def _(content: Reaction) -> Content:
     if emoji and not is_one_emoji(emoji):
         raise Invalid("A reaction is one emoji.")
     return replace(content, emoji=emoji)
+
+
+@check_content.register
+def _(content: Edit) -> Content:
+    text = check_content(Text(content.body))
+    return replace(content, body=text.body)
+
+
+@check_content.register
+def _(content: Deletion) -> Content:
+    return content
 
 
 @check_content.register

@@ -6,7 +6,8 @@ partial draws it:
 
 text {preview: false, where it is switched off}; location {latitude, longitude, name, address};
 contacts [{name {formatted_name, first_name, last_name}, phones [{phone, type, wa_id}], emails
-[{email}], org {company, title}}]; reaction {message_id, emoji}; media {id, link, mime_type,
+[{email}], org {company, title}}]; reaction {message_id, emoji}; edit {message_id}; revoke
+{message_id}; media {id, link, mime_type,
 filename} and voice; interactive {type, header, footer, buttons [{id, title}] | button, sections
 [{title, rows [{id, title, description}]}] | title, url}; template {name, language, header, body
 [...], buttons [...], shown {...}}.
@@ -32,6 +33,8 @@ from crm.providers.outbound import (
     CopyCodeParameter,
     CurrencyParameter,
     DateTimeParameter,
+    Deletion,
+    Edit,
     FilledTemplate,
     FlowParameter,
     HeaderParameter,
@@ -72,6 +75,12 @@ class Described:
     text: str | None = None
     meta: Json = field(default_factory=dict)
 
+    @property
+    def target_id(self) -> str | None:
+        """The provider's id of the message that this one speaks of, where it is no word itself."""
+        about = (self.meta.get(name) for name in ("reaction", "edit", "revoke"))
+        return next((str(part["message_id"]) for part in about if part), None)
+
 
 @singledispatch
 def describe(content: Any) -> Described:
@@ -109,6 +118,17 @@ def _(content: Contacts) -> Described:
 @describe.register
 def _(content: Reaction) -> Described:
     return Described(MessageType.REACTION, content.emoji or None, {"reaction": asdict(content)})
+
+
+@describe.register
+def _(content: Edit) -> Described:
+    meta = {"edit": {"message_id": content.message_id}}
+    return Described(MessageType.SYSTEM, content.body, meta)
+
+
+@describe.register
+def _(content: Deletion) -> Described:
+    return Described(MessageType.SYSTEM, None, {"revoke": {"message_id": content.message_id}})
 
 
 @describe.register
@@ -157,6 +177,10 @@ def read_content(message: Message | Row[Any]) -> Content:
             return Contacts(tuple(_read_card(card) for card in meta["contacts"]))
         case MessageType.REACTION:
             return Reaction(meta["reaction"]["message_id"], meta["reaction"].get("emoji") or "")
+        case MessageType.SYSTEM if "edit" in meta:
+            return Edit(meta["edit"]["message_id"], text)
+        case MessageType.SYSTEM if "revoke" in meta:
+            return Deletion(meta["revoke"]["message_id"])
         case MessageType.INTERACTIVE:
             return _read_interactive(text, meta["interactive"])
         case MessageType.TEMPLATE:

@@ -24,7 +24,6 @@ from crm.models import (
     LeadStatus,
     Message,
     MessageStatus,
-    MessageType,
     Provider,
     QueuedMessage,
     QueueStatus,
@@ -148,8 +147,8 @@ def queue_described(
         whatsapp_number_id=chat.whatsapp_number_id,
         template=(row.meta or {}).get("template"),
     )
-    # A reaction is seen on its message: it answers nobody and counts as no message.
-    speaks = row.kind is not MessageType.REACTION
+    # What is seen on another message (a reaction, an edit) answers nobody and counts as no message.
+    speaks = row.target_id is None
     if author is not None and speaks:
         chat = record_human_reply(chat, author)
         _note_contact(client, chat, author)
@@ -170,9 +169,8 @@ def queue_described(
         max_retries=MAX_RETRIES,
         status=MessageStatus.PENDING,
         position=database_now(),
+        target_whatsapp_id=row.target_id,
     )
-    if row.kind is MessageType.REACTION:
-        message.target_whatsapp_id = row.meta["reaction"]["message_id"]
     db.session.add(message)
     db.session.flush()
     if quick_reply_id is not None:
@@ -346,14 +344,12 @@ def _count_quick_reply(quick_reply_id: int) -> None:
 
 
 def _announce(chat: Chat, message: Message) -> None:
-    """A reaction is news of the message that it stands on."""
-    if message.message_type is not MessageType.REACTION:
+    """A reaction or an edit is news of the message that it speaks of."""
+    if message.target_whatsapp_id is None:
         publish_on_commit(MessageAdded(chat.id, message.id), audience_of(chat))
         return
     target = db.session.scalar(
-        select(Message.id).where(
-            Message.whatsapp_message_id == (message.meta or {})["reaction"]["message_id"]
-        )
+        select(Message.id).where(Message.whatsapp_message_id == message.target_whatsapp_id)
     )
     if target is not None:
         publish_on_commit(MessageChanged(chat.id, target), audience_of(chat))

@@ -18,6 +18,7 @@ from crm.providers.outbound import Effect, ProviderError
 from crm.services import sending
 from crm.services.messages import refusals
 from crm.services.messages.announcing import announce_ticks, lock_chats
+from crm.services.messages.changes import apply_changes
 from crm.services.messages.delivery import Claim, Settings
 from crm.services.messages.fence import COLUMNS, COUNT_TRIES, END_ROWS, hold_fences
 from crm.services.wppconnect.sessions import note_disconnected
@@ -130,7 +131,7 @@ def expire_leases(number_id: int) -> int:
         log.warning("lease_expired", message_id=row.id, submitted=row.submitted_at is not None)
         if row.status != MessageStatus.PENDING:
             _end(row, "completed")
-        elif row.submitted_at is not None:
+        elif row.submitted_at is not None and not row.amends:
             _doubt(row, "no_answer", codes.OURS["no_answer"])
         elif row.retries >= row.max_retries:
             # It ends its worker each time, it seems: the queue must go on.
@@ -166,6 +167,9 @@ def _fail(row: Any, error: ProviderError) -> None:
     log.info("message_failed", message_id=row.id, code=error.code)
     refusals.heed({row.id: error.code})
     announce_ticks({row.id: row.chat_id})
+    if row.amends:
+        # The message that it speaks of shows it.
+        apply_changes([row.amends])
 
 
 def _doubt(row: Any, code: str, reason: str) -> None:

@@ -15,7 +15,7 @@ from sqlalchemy import select
 from crm.db import db
 from crm.lib.crypto import DecryptionError, decrypt
 from crm.models import Direction, Message, WhatsappNumber
-from crm.providers.outbound import OutboundMessage, Reaction
+from crm.providers.outbound import Deletion, Edit, OutboundMessage, Reaction
 from crm.providers.wppconnect.client import WppConnectChannel
 from crm.providers.wppconnect.ids import gateway_id
 from crm.providers.wppconnect.payloads import refusal
@@ -40,8 +40,8 @@ def channel_of(number: WhatsappNumber, *, keys: Sequence[str]) -> WppConnectChan
 
 
 def with_server_names(message: OutboundMessage) -> OutboundMessage:
-    """The message with the ids that it quotes or reacts to as the server's calls take them."""
-    if isinstance(message.content, Reaction):
+    """The message with the ids that it quotes or speaks of as the server's calls take them."""
+    if isinstance(message.content, Reaction | Edit | Deletion):
         target = _name_of(message.content.message_id, message)
         return replace(message, content=replace(message.content, message_id=target))
     if message.reply_to:

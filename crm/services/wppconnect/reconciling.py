@@ -23,6 +23,7 @@ from crm.models import (
     IdentityKind,
     Message,
     MessageStatus,
+    MessageType,
     QueuedMessage,
     QueueStatus,
     SessionState,
@@ -199,6 +200,8 @@ def _open_rows(
             open_row,
             QueuedMessage.submitted_at > database_now() - OLDEST,
             Message.whatsapp_message_id.is_(None),
+            # Edits and deletions are in no doubt: they are done again.
+            Message.message_type != MessageType.SYSTEM,
         )
         .order_by(QueuedMessage.id)
         .limit(200)

@@ -1,22 +1,38 @@
 // What one does with a message: react, quote, copy, forward. By the pointer a small bar beside the
-// bubble; by the keyboard: arrows walk through the thread, R quotes, E reacts, C copies, F forwards.
-import { $, $$, parse, toast } from "./page.js";
+// bubble; by the keyboard: arrows walk through the thread, R quotes, E reacts, C copies, F forwards, M edits, Delete deletes.
+import { $, $$, me, parse, toast } from "./page.js";
 import { openChat } from "./desk.js";
 import { keepPinned, placeBubble } from "./thread.js";
 
 const log = () => $("#log");
-const bubbles = () => $$("#log > .bubble[data-message-id]");
-const bubbleOf = (element) => element?.closest?.("#log > .bubble[data-message-id]");
+const any = "#log > .bubble:is([data-message-id], [data-note-id])";
+const bubbles = () => $$(any);
+const bubbleOf = (element) => element?.closest?.(any);
 const floats = ".bubble-tools, .bubble-emojis";
 // By its id: news of a message replace its bubble, and the bar stays.
 let currentId = null;
 const current = () => (currentId ? document.getElementById(currentId) : null);
 
+const MINUTE = 60000;
+const age = (bubble) => Date.now() - Date.parse(bubble.dataset.position);
+const isMine = (bubble) => bubble.dataset.author === me;
+
+/** May this be done with it? The server asks again, and says why not. */
+function may(deed, bubble) {
+  const { noteId, status, kind } = bubble.dataset;
+  const { mayAct, amends, mayRemoveNotes } = $("#thread").dataset;
+  if (deed === "copy") return true;
+  if (noteId) return deed === "edit" ? isMine(bubble) && age(bubble) < 15 * MINUTE : deed === "remove" && (isMine(bubble) || mayRemoveNotes !== undefined);
+  if (mayAct === undefined) return false;
+  if (deed !== "edit" && deed !== "remove") return true;
+  if (amends === undefined || !bubble.matches(".out") || !["sent", "delivered", "read"].includes(status) || $(".gone", bubble)) return false;
+  return deed === "remove" ? age(bubble) < 48 * 60 * MINUTE : isMine(bubble) && kind === "text" && age(bubble) < 15 * MINUTE;
+}
+
 /** A bar over the page, at the bubble's upper edge; the thread may be drawn anew below it. */
 function float(selector, bubble) {
   const bar = $(selector).content.firstElementChild.cloneNode(true);
-  const mayAct = $("#thread").hasAttribute("data-may-act");
-  for (const key of $$(".owner-only", bar)) key.hidden = !mayAct;
+  for (const key of $$("[data-bubble]", bar)) key.hidden = !may(key.dataset.bubble, bubble);
   document.body.append(bar);
   const at = bubble.getBoundingClientRect();
   const top = Math.max(log().getBoundingClientRect().top + 4, at.top - (bar.matches(".bubble-emojis") ? 30 : 14));
@@ -111,7 +127,19 @@ async function react(bubble, emoji) {
   }
 }
 
-const DEEDS = { react: askEmoji, quote, copy, forward };
+async function amend(bubble, deed) {
+  hide();
+  (await import("./amend.js")).ask(bubble, deed);
+}
+
+const DEEDS = {
+  react: askEmoji,
+  quote,
+  copy,
+  forward,
+  edit: (bubble) => amend(bubble, "edit"),
+  remove: (bubble) => amend(bubble, "delete"),
+};
 
 document.addEventListener("click", (event) => {
   const bubble = current();
@@ -152,8 +180,8 @@ document.addEventListener("keydown", (event) => {
   } else if (emojis) return;
   else if (event.key === "ArrowUp" || event.key === "ArrowDown") walk(event.key === "ArrowUp" ? -1 : 1);
   else if (bubble && document.activeElement === bubble) {
-    const deed = { KeyR: "quote", KeyE: "react", KeyC: "copy", KeyF: "forward" }[event.code];
-    if (!deed || (deed !== "copy" && !$("#thread").hasAttribute("data-may-act"))) return;
+    const deed = { KeyR: "quote", KeyE: "react", KeyC: "copy", KeyF: "forward", KeyM: "edit", Delete: "remove" }[event.code];
+    if (!deed || !may(deed, bubble)) return;
     DEEDS[deed](bubble);
   } else return;
   event.preventDefault();

@@ -8,7 +8,8 @@ function showUnread() {
   const unread = Number($("#tabs")?.dataset.unread ?? 0);
   const name = $("#thread[data-chat-open] #thread-title")?.textContent;
   const base = [name, $("#list-title")?.textContent].filter(Boolean).join(" · ");
-  if (base) document.title = `${unread ? `(${unread}) ` : ""}${base} · Charla`;
+  const named = $("#mentions:not([hidden])") ? "@ " : "";
+  if (base) document.title = `${named}${unread ? `(${unread}) ` : ""}${base} · Charla`;
   const badge = $("[data-unread-total]");
   if (badge) {
     badge.hidden = !unread;
@@ -19,6 +20,10 @@ function showUnread() {
 }
 document.addEventListener("crm:counts", showUnread);
 document.addEventListener("crm:opened", showUnread);
+
+document.addEventListener("crm:event", ({ detail }) => {
+  if (detail.name === "mention") import("./mentions.js").then((mentions) => mentions.look(detail.note_id), () => {});
+});
 
 // Another tab, or the clock, has turned my switch.
 document.addEventListener("crm:event", async ({ detail }) => {
