@@ -4,7 +4,7 @@ from wsgiref.headers import Headers
 
 from flask import Flask, Response, current_app, request
 
-from crm.errors import Forbidden
+from crm.errors import Forbidden, NotFound
 
 CONTENT_SECURITY_POLICY = "; ".join(
     (
@@ -34,8 +34,15 @@ HSTS = "max-age=31536000; includeSubDomains"
 
 
 def register(app: Flask) -> None:
+    app.before_request(refuse_nul)
     app.before_request(refuse_foreign_changes)
     app.after_request(secure)
+
+
+def refuse_nul() -> None:
+    """No address of ours has a NUL in it, and Postgres takes none in a text."""
+    if "\0" in request.path:
+        raise NotFound
 
 
 def refuse_foreign_changes() -> None:

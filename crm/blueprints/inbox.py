@@ -89,7 +89,10 @@ def rights_in(chat: Chat, scope: Scope) -> May:
         originals=scope.can("messages.read_revoked"),
         attach=reply and scope.can("files.upload"),
         pick=chat.status.is_open and free and scope.can("chats.pick"),
-        take_over=not (mine or free) and scope.can("chats.assign") and scope.can("chats.reply"),
+        take_over=chat.status.is_open
+        and not (mine or free)
+        and scope.can("chats.assign")
+        and scope.can("chats.reply"),
         close=moves and scope.can("chats.close"),
     )
 

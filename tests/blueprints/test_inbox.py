@@ -13,10 +13,10 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import event, func, select
 
-from crm.db import db
+from crm.db import atomic, db
 from crm.lib.clock import utcnow
 from crm.models import Chat, ChatStatus, Message, MessageType, QueuedMessage
-from crm.services import sessions
+from crm.services import chats, sessions
 from tests.cast import Cast, make_cast
 from tests.factories import make_chat, make_client, make_message
 
@@ -225,6 +225,17 @@ def test_who_assigns_and_answers_may_take_over(cast, browse):
     ana = browse(cast.admin)
     assert "Take it over" in ana.get(f"/inbox/{chat.id}", headers=FRAGMENT).text
     assert "<textarea" in ana.post(f"/inbox/{chat.id}/assign-to-me", headers=FRAGMENT).text
+
+
+def test_a_closed_chat_is_reopened_not_taken_over(cast, browse):
+    chat = chat_of(cast, cast.jhon)
+    with atomic():
+        chats.close_chat(chat, actor=chats.person(cast.jhon.id), reason="resolved")
+        make_chat(campaign=cast.sales, number=cast.number, client=chat.client)
+    ana = browse(cast.admin)
+    assert "Take it over" not in ana.get(f"/inbox/{chat.id}", headers=FRAGMENT).text
+    answer = ana.post(f"/inbox/{chat.id}/assign-to-me", headers=FRAGMENT)
+    assert (answer.status_code, "Reopen it" in answer.text) == (409, True)
 
 
 def test_closing_takes_the_box_away(cast, browse):

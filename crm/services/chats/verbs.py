@@ -158,9 +158,12 @@ def assign_chat(
     """Give the chat to `agent`, whatever their load: a person decided, so it may exceed capacity.
 
     It stays as it is if it is theirs already. Automatic assignment does not come here (see
-    `routing.assign`). AgentUnavailable for somebody who has left or is suspended.
+    `routing.assign`). AgentUnavailable for somebody who has left or is suspended, ChatIsOver for a
+    closed chat.
     """
     chat = lock_chat(chat.id)
+    if chat.status.is_final:
+        raise ChatIsOver
     locked = lock_agent(agent.id)
     if chat.assigned_agent_id == locked.id and chat.status in LOAD_STATUSES:
         return chat
@@ -178,9 +181,7 @@ def assign_chat(
 def pick_chat(chat: Chat, agent: User) -> Chat:
     """The agent takes a waiting chat themselves. IllegalMove if somebody else was faster."""
     chat = lock_chat(chat.id)
-    if chat.status.is_final:
-        raise ChatIsOver
-    if not is_waiting(chat):
+    if not is_waiting(chat) and not chat.status.is_final:
         raise IllegalMove("Somebody else has taken this chat.")
     return assign_chat(chat, agent, actor=person(agent.id), reason="picked")
 
