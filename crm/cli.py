@@ -6,7 +6,7 @@ import click
 from flask import Flask, current_app
 from flask.cli import with_appcontext
 
-from crm.db import atomic
+from crm.db import atomic, db
 from crm.errors import DomainError
 from crm.models import LinkPurpose, User
 from crm.services import account_links, first_start, sign_in, two_factor
@@ -47,8 +47,13 @@ def load_demo() -> None:
     config = current_app.config["CRM"]
     password = config.demo_password or secrets.token_urlsafe(12)
     try:
+        is_empty = demo_data.is_empty()
+        db.session.rollback()
+        props = demo_data.make_props(config.data_dir) if is_empty else {}
         with atomic():
-            accounts = demo_data.load_demo(password, encryption_keys=config.encryption_keys)
+            accounts = demo_data.load_demo(
+                password, encryption_keys=config.encryption_keys, props=props
+            )
     except demo_data.NotEmpty as error:
         raise SystemExit(str(error)) from None
     for account in accounts:

@@ -156,9 +156,10 @@ def client(chat_id: int) -> ResponseReturnValue:
 @blueprint.get("/inbox/<int:chat_id>/messages")
 @requires("chats.read")
 def messages(chat_id: int) -> ResponseReturnValue:
-    """The page of messages before the cursor."""
+    """The page of messages before the cursor; with `reach`, all that lie from that one to it."""
     found = load_chat(current_scope(), chat_id)
-    thread = inbox.load_thread(found, before=request.args.get("before"))
+    reach = request.args.get("reach", type=int)
+    thread = inbox.load_thread(found, before=request.args.get("before"), reach=reach)
     return render_template("inbox/_messages.html", chat_id=found.id, thread=thread)
 
 

@@ -62,12 +62,15 @@ def load_demo(
     with app.app_context():
         try:
             if demo.is_empty():
+                db.session.rollback()
+                props = demo.make_props(app.config["CRM"].data_dir)
                 with atomic():
                     people = demo.load_demo(
                         given,
                         encryption_keys=app.config["CRM"].encryption_keys,
                         access_token=environment.get("SIMULATOR_TOKEN"),
                         gateway_url=f"http://127.0.0.1:{environment['SIMULATOR_PORT']}",
+                        props=props,
                     )
                 kept["CRM_DEMO_PASSWORD"] = given
                 lay_history(Path(environment["SIMULATOR_HISTORY"]))

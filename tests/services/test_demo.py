@@ -20,13 +20,18 @@ from crm.models import (
     Client,
     ClientIdentity,
     Direction,
+    File,
     Message,
     MessageType,
     User,
     WhatsappNumber,
 )
 from crm.services import demo
+from crm.services.demo.parts import PARTS
+from crm.services.demo.props import PROPS
+from crm.services.demo.script import lines_of
 from crm.services.demo.talks import TALKS
+from crm.services.files.checking import Comparison, compare_store
 from tests import factories
 
 PASSWORD = "prueba-charla-1"
@@ -221,6 +226,23 @@ def test_the_command_loads_it_once_and_then_refuses(database: Flask) -> None:
     assert "empty database only" in second.output
     db.session.rollback()
     assert db.session.scalar(text("SELECT count(*) FROM chats")) == len(TALKS)
+    shown = select(Message.message_type, File).join(File, Message.media_file_id == File.id)
+    files = db.session.execute(shown).all()
+    assert sorted(kind for kind, _ in files) == sorted(prop.kind for prop in PROPS.values())
+    assert all(file.related_entity_id and file.sha256 for _, file in files)
+    assert compare_store() == Comparison(files=len(PROPS)), "each row has its bytes, no others"
+
+
+def test_what_a_talk_names_in_brackets_is_there_and_each_is_used(
+    loaded: list[demo.Account],
+) -> None:
+    named = {line.name for talk in TALKS for line in lines_of(talk, utcnow()) if line.name}
+    assert named == {*PROPS, *PARTS}
+    kinds = set(db.session.scalars(select(Message.message_type)))
+    assert set(MessageType) - kinds == {
+        MessageType.SYSTEM,
+        MessageType.UNSUPPORTED,
+    }
 
 
 def test_the_customers_phones_hold_the_same_conversations(loaded: list[demo.Account]) -> None:

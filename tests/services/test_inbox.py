@@ -17,6 +17,7 @@ from crm.models.chats import ChatEvent
 from crm.models.numbers import Provider
 from crm.permissions import Scope, scope_of, visible_chats
 from crm.services import inbox
+from crm.services.inbox.thread import NotKept, TooFarBack
 from tests.cast import Cast, make_cast
 from tests.factories import make_campaign, make_chat, make_client, make_message, make_number
 
@@ -205,6 +206,28 @@ def test_a_thread_comes_a_page_at_a_time_in_its_order(cast):
     assert first.older is None
 
 
+def test_a_page_reaches_back_to_the_message_that_is_asked_for(cast, monkeypatch):
+    chat = chat_of(cast, agent=cast.laura, minutes=400)
+    other = chat_of(cast, agent=cast.laura, minutes=300)
+    start = utcnow() - timedelta(minutes=350)
+    rows = [
+        make_message(chat, content=str(number), position=start + timedelta(minutes=number))
+        for number in range(120)
+    ]
+    foreign = make_message(other)
+    db.session.commit()
+    last = inbox.load_thread(chat)
+    page = inbox.load_thread(chat, before=last.older, reach=rows[40].id)
+    assert [item.text for item in page.items] == [str(number) for number in range(25, 70)]
+    assert page.older
+    for wanted in (foreign.id, 0, -1, 2**70):
+        with pytest.raises(NotKept):
+            inbox.load_thread(chat, reach=wanted)
+    monkeypatch.setattr("crm.services.inbox.thread.FURTHEST", 100)
+    with pytest.raises(TooFarBack):
+        inbox.load_thread(chat, reach=rows[0].id)
+
+
 def test_notes_and_events_stand_at_their_time_and_on_one_page_only(cast):
     chat = chat_of(cast, agent=cast.laura, minutes=60)
     make_message(chat, content="dos", position=utcnow() - timedelta(minutes=30))
@@ -302,4 +325,4 @@ def test_more_rows_do_not_cost_more_queries(cast):
         costs.append((listed, len(statements) - listed))
         repr((page, thread))  # nothing is loaded late
     assert costs[0] == costs[1]
-    assert costs[0] == (2, 5)
+    assert costs[0] == (2, 6)

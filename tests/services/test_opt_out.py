@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from flask import Flask
-from sqlalchemy import func, select
+from sqlalchemy import false, func, select, true
 
 from crm.db import db
 from crm.lib.clock import utcnow
-from crm.models import Client, ClientConsent, WhatsappNumber
+from crm.models import Client, ClientConsent, ConsentValue, Message, WhatsappNumber
+from crm.services.inbox.consents import Consent, read_consent
+from crm.services.messages.preferences import record_consent
 from tests.factories import make_campaign, make_number
 from tests.providers.deliveries import PHONE_NUMBER_ID, body, words
 from tests.services.test_inbound import take_in
@@ -35,6 +39,27 @@ def test_a_word_alone_is_recorded_once_with_its_message(number: WhatsappNumber) 
     proof = db.session.scalars(select(ClientConsent)).one()
     assert (proof.value, proof.source, proof.category) == ("stop", "word", "marketing_messages")
     assert proof.detail == "Baja. (wamid.2)"
+
+    said = db.session.scalars(select(Message).where(Message.whatsapp_message_id == "wamid.2")).one()
+    shown = read_consent(client, true())
+    assert shown.state == "no"
+    (choice,) = shown.choices
+    assert (choice.words, choice.chat_id, choice.message_id) == ("Baja.", said.chat_id, said.id)
+    (unseen,) = read_consent(client, false()).choices
+    assert (unseen.words, unseen.message_id) == ("", None), "their chat is not this person's to see"
+
+
+def test_the_newest_choice_says_where_a_customer_stands(number: WhatsappNumber) -> None:
+    take_in(body(words("wamid.1", "Hola")))
+    client = db.session.scalars(select(Client)).one()
+    assert read_consent(client, true()) == Consent("unasked", None, ())
+    yesterday = utcnow() - timedelta(days=1)
+    record_consent(client.id, value=ConsentValue.STOP, at=yesterday, source="refusal")
+    assert read_consent(client, true()).state == "no"
+    record_consent(client.id, value=ConsentValue.SIGNUP, at=utcnow(), source="whatsapp")
+    shown = read_consent(client, true())
+    assert (shown.state, shown.at) == ("yes", client.opt_in_date)
+    assert [choice.source for choice in shown.choices] == ["whatsapp", "refusal"]
 
 
 def test_within_a_sentence_nothing_happens(number: WhatsappNumber) -> None:

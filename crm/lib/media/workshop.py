@@ -61,7 +61,7 @@ def look_at(source: Path, mime_type: str, *, folder: Path) -> Look:
 
     Raises Unreadable.
     """
-    return _look(_run("look", source, folder, mime=mime_type), folder)
+    return read_look(_run("look", source, folder, mime=mime_type), folder)
 
 
 def make_picture(source: Path, mime_type: str, *, folder: Path, most_bytes: int) -> Made:
@@ -124,10 +124,11 @@ def _done(task: str, source: Path, folder: Path, options: dict[str, Any]) -> dic
 
 def _made(told: dict[str, Any], folder: Path) -> Made:
     path = folder / Path(str(told["file"])).name
-    return Made(path, str(told["mime"]), _look(told, folder))
+    return Made(path, str(told["mime"]), read_look(told, folder))
 
 
-def _look(told: dict[str, Any], folder: Path) -> Look:
+def read_look(told: dict[str, Any], folder: Path) -> Look:
+    """What a child has said of the file in `folder`, with the thumbnail that it left there."""
     thumbnail = folder / "thumbnail.webp"
     return Look(
         width=_whole(told.get("width")),

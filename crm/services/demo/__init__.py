@@ -16,6 +16,7 @@ from crm.lib.passwords import verify_password
 from crm.models import Campaign, Chat, Client, User, WhatsappNumber
 from crm.services.demo.house import ACCESS_TOKEN, DOMAIN, PEOPLE, add_phone, build_house
 from crm.services.demo.phones import describe_phones
+from crm.services.demo.props import Props, make_props
 from crm.services.demo.stage import play_talks
 from crm.services.demo.talks import TALKS
 
@@ -26,6 +27,7 @@ __all__ = [
     "find_accounts",
     "is_empty",
     "load_demo",
+    "make_props",
     "opens_all",
 ]
 
@@ -51,13 +53,15 @@ def load_demo(
     encryption_keys: Sequence[str],
     access_token: str | None = None,
     gateway_url: str | None = None,
+    props: Props | None = None,
 ) -> list[Account]:
     """Fill an empty database; all accounts get `password`. NotEmpty if it is in use.
 
     The numbers are the simulated WhatsApp's; `access_token` is for one that was started with
     another token than its usual one. They carry no app secret and no verify token of their own, so
     that those of the environment hold. With `gateway_url` (the simulated WPPConnect server) there
-    is a number more, which speaks through a phone.
+    is a number more, which speaks through a phone. `props` are the files that its people send
+    (`make_props`, before the transaction); without them nobody finds these.
     """
     db.session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": LOADING})
     if not is_empty():
@@ -66,7 +70,7 @@ def load_demo(
     house = build_house(password=password, access_token=token, keys=encryption_keys)
     if gateway_url:
         add_phone(house, gateway_url=gateway_url, secret_key=token, keys=encryption_keys)
-    play_talks(TALKS, house)
+    play_talks(TALKS, house, props or {})
     return find_accounts()
 
 

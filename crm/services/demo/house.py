@@ -78,6 +78,10 @@ OFFICE_HOURS: dict[str, Any] = {
     },
 }
 
+# A chat goes back to the queue when its agent stays silent. Nobody has signed in yet when the demo
+# begins, and its chats shall still be with their agents when somebody does.
+PATIENCE = 8 * 3600
+
 CAMPAIGNS: dict[str, dict[str, Any]] = {
     "VENTAS": {
         "name": "Ventas",
@@ -86,6 +90,7 @@ CAMPAIGNS: dict[str, dict[str, Any]] = {
         "business_hours": ALWAYS,
         "sla_first_response_seconds": 120,
         "sla_resolution_seconds": 7200,
+        "take_back_seconds": PATIENCE,
         "routing_strategy": RoutingStrategy.ROUND_ROBIN,
         "queue_message": "Gracias por escribirnos. Es el número {{position}} en la fila y ya lo "
         "atendemos.",
@@ -100,6 +105,7 @@ CAMPAIGNS: dict[str, dict[str, Any]] = {
         "business_hours": OFFICE_HOURS,
         "sla_first_response_seconds": 300,
         "sla_resolution_seconds": 86400,
+        "take_back_seconds": PATIENCE,
         "routing_strategy": RoutingStrategy.LEAST_BUSY,
         "offline_message": "Nuestro horario es de lunes a viernes de 7:00 a 19:00 y los sábados "
         "de 8:00 a 13:00. Le respondemos al abrir.",

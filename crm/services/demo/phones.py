@@ -31,7 +31,14 @@ WORDS = {
     MessageType.AUDIO: "🎤 Nota de voz",
     MessageType.DOCUMENT: "📄 Documento",
     MessageType.STICKER: "Sticker",
-    MessageType.CONTACT: "👤 Contacto",
+    MessageType.CALL: "📞 Llamada perdida",
+}
+# Kinds whose metadata is Meta's own object, under Meta's own name.
+SAME = {
+    MessageType.LOCATION: "location",
+    MessageType.REACTION: "reaction",
+    MessageType.CONTACT: "contacts",
+    MessageType.ORDER: "order",
 }
 # Who hides the number has one all the same; it is only never shown to the business.
 HIDDEN_PHONES = 573_990_000_000
@@ -84,6 +91,8 @@ def _message(row: Message, wa_id: str) -> Row:
         "at": row.position.timestamp(),
         "status": row.status.value,
         "content": content,
+        "revoked": row.deleted_at is not None,
+        "edited": "edited" in meta,
     }
     if quote := meta.get("quote"):
         sender = number.phone_number.removeprefix("+")
@@ -93,8 +102,8 @@ def _message(row: Message, wa_id: str) -> Row:
 
 def _content(row: Message, meta: Row) -> tuple[str, Row]:
     """The message under its kind's own name, as Meta's webhook has it."""
-    for kind in ("location", "reaction"):
-        if row.message_type.value == kind and kind in meta:
-            return kind, meta[kind]
+    for kind, name in SAME.items():
+        if row.message_type is kind and name in meta:
+            return name, meta[name]
     words = WORDS.get(row.message_type)
     return "text", {"body": ": ".join(part for part in (words, row.content) if part)}

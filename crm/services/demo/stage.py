@@ -8,7 +8,6 @@ check times against now, and take their moments from the clock.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -17,17 +16,17 @@ from crm.db import db
 from crm.lib.clock import utcnow
 from crm.lib.text import fold
 from crm.models import (
-    ActorKind,
     Chat,
-    ChatEvent,
     ChatNote,
     ChatOwner,
     ChatPriority,
     ChatStatus,
     ChatTag,
     Client,
+    ClientConsent,
     ClientIdentity,
     ClientTag,
+    ConsentValue,
     Direction,
     IdentityKind,
     LeadStatus,
@@ -39,10 +38,15 @@ from crm.models import (
     User,
     next_case_number,
 )
-from crm.services.chats import terms_of
 from crm.services.demo.bot import attach_bot, build_flow
 from crm.services.demo.house import House
+from crm.services.demo.parts import Part
+from crm.services.demo.props import PROPS, Props, hang_prop, prop_meta
+from crm.services.demo.script import Line, lines_of
+from crm.services.demo.story import tell_story
 from crm.services.demo.talks import Customer, Talk
+from crm.services.messages.consent import is_opt_out
+from crm.services.messages.preferences import MARKETING
 
 TAGS = {
     "VIP": "pink", "Mayorista": "blue", "Pedido": "green", "Cotización": "amber",
@@ -50,17 +54,15 @@ TAGS = {
 }  # fmt: skip
 # The refusal under the one message that failed: the number takes no messages.
 FAILURE_CODE = "131026"
+# How long after writing it somebody edits or deletes a message.
+CHANGED_AFTER = timedelta(seconds=20)
 
 
-@dataclass(frozen=True)
-class Line:
-    who: str
-    at: datetime
-    text: str
+def play_talks(talks: Iterable[Talk], house: House, props: Props) -> None:
+    """Write every talk, the oldest first, so that case numbers follow time.
 
-
-def play_talks(talks: Iterable[Talk], house: House) -> None:
-    """Write every talk, the oldest first, so that case numbers follow time."""
+    What is not in `props` is shown as a file that is not here.
+    """
     now = utcnow()
     staged = [(talk, lines_of(talk, now)) for talk in talks]
     staged.sort(key=lambda pair: pair[1][0].at)
@@ -73,25 +75,13 @@ def play_talks(talks: Iterable[Talk], house: House) -> None:
     for talk, lines in staged:
         chat = open_stage(talk, lines, clients[talk.who], house)
         db.session.flush()
-        say_lines(talk, lines, chat, house)
+        say_lines(talk, lines, chat, house, props)
         tell_story(talk, lines, chat, house)
         decorate(talk, lines, chat, house)
         if talk.status == "bot":
             flow = flow or build_flow(house)
             attach_bot(flow, chat, started_at=lines[0].at, last_at=lines[-1].at)
     db.session.flush()
-
-
-def lines_of(talk: Talk, now: datetime) -> list[Line]:
-    """Read the script; the last line lies `talk.ago` before `now`."""
-    parsed = []
-    offset = timedelta()
-    for row in talk.words.strip().splitlines():
-        who, minutes, text = row.split(maxsplit=2)
-        offset += timedelta(minutes=float(minutes))
-        parsed.append((who, offset, text))
-    start = now - talk.ago - offset
-    return [Line(who, start + offset, text) for who, offset, text in parsed]
 
 
 def welcome_clients(
@@ -120,6 +110,9 @@ def welcome_clients(
     db.session.flush()
     for customer, client in clients.items():
         db.session.add(identity_of(customer, client))
+        if customer.wants_advertising:
+            client.opt_in_date = client.created_at
+            db.session.add(consent_of(client, ConsentValue.SIGNUP, client.created_at, "whatsapp"))
         for tag in customer.tags:
             db.session.add(
                 ClientTag(client_id=client.id, tag=tag, created_by=house.people["marta"].id)
@@ -138,6 +131,20 @@ def identity_of(customer: Customer, client: Client) -> ClientIdentity:
         username=customer.username,
         created_at=client.created_at,
         last_seen_at=client.last_contact_at,
+    )
+
+
+def consent_of(
+    client: Client, value: ConsentValue, at: datetime, source: str, detail: str | None = None
+) -> ClientConsent:
+    """The proof of a choice about advertising, as services/messages/preferences.py keeps it."""
+    return ClientConsent(
+        client_id=client.id,
+        category=MARKETING,
+        value=value,
+        occurred_at=at,
+        source=source,
+        detail=detail,
     )
 
 
@@ -211,7 +218,7 @@ def owner_of(talk: Talk) -> ChatOwner | None:
     return ChatOwner.HUMAN if talk.agent and status.is_open else None
 
 
-def say_lines(talk: Talk, lines: list[Line], chat: Chat, house: House) -> None:
+def say_lines(talk: Talk, lines: list[Line], chat: Chat, house: House, props: Props) -> None:
     agent = house.people[talk.agent] if talk.agent else None
     rows = [message_of(line, chat, agent) for line in lines]
     inbound = [row for row in rows if row.direction is Direction.INBOUND]
@@ -231,13 +238,20 @@ def say_lines(talk: Talk, lines: list[Line], chat: Chat, house: House) -> None:
             target = {"message_id": answer.whatsapp_message_id, "emoji": line.text}
             row.meta = {"reaction": target}
             row.target_whatsapp_id = answer.whatsapp_message_id
-        if line.who == "q" and answer:
-            row.meta = {"quote": {"message_id": answer.whatsapp_message_id}}
+        if answer and (line.who == "q" or (line.part and line.part.answers)):
+            row.meta = {**(row.meta or {}), "quote": {"message_id": answer.whatsapp_message_id}}
         if row.direction is Direction.OUTBOUND:
             answer = row
     db.session.add_all(rows)
     # The id of the last is needed now; and ids follow time, where two share a moment.
     db.session.flush()
+    for line, row in zip(lines, rows, strict=True):
+        if row in inbound and is_opt_out(row.content):
+            detail = f"{row.content} ({row.whatsapp_message_id})"
+            row.client.opt_in = False
+            db.session.add(consent_of(row.client, ConsentValue.STOP, line.at, "word", detail))
+        if stored := props.get(line.name):
+            hang_prop(row, stored, author=agent if row in outbound else None)
     chat.last_message_id = next(
         row.id for row in reversed(rows) if row.message_type is not MessageType.REACTION
     )
@@ -255,6 +269,10 @@ def message_of(line: Line, chat: Chat, agent: User | None) -> Message:
         kind = MessageType.TEMPLATE
     elif line.who == "r":
         kind = MessageType.REACTION
+    elif line.name in PROPS:
+        kind, meta = MessageType(PROPS[line.name].kind), prop_meta(PROPS[line.name])
+    elif part := line.part:
+        kind, meta = part.kind, part_meta(part, line)
     return Message(
         chat_id=chat.id,
         client_id=chat.client_id,
@@ -263,7 +281,7 @@ def message_of(line: Line, chat: Chat, agent: User | None) -> Message:
         user_id=agent.id if agent and line.who in "at" else None,
         is_bot_message=line.who == "b",
         message_type=kind,
-        content=content,
+        content=content or None,
         meta=meta,
         whatsapp_message_id=f"wamid.DEMO.{uuid4().hex}",
         whatsapp_timestamp=int(line.at.timestamp()),
@@ -273,7 +291,15 @@ def message_of(line: Line, chat: Chat, agent: User | None) -> Message:
         status=MessageStatus.DELIVERED if inbound else MessageStatus.SENT,
         delivered_at=line.at if inbound else None,
         sent_at=None if inbound else line.at,
+        deleted_at=line.at + CHANGED_AFTER if line.part and line.part.is_deleted else None,
     )
+
+
+def part_meta(part: Part, line: Line) -> dict[str, Any]:
+    if part.original is None:
+        return part.meta
+    at = (line.at + CHANGED_AFTER).isoformat()
+    return {**part.meta, "edited": {"original": part.original, "at": at, "times": 1}}
 
 
 def tick(message: Message, status: str) -> None:
@@ -287,66 +313,6 @@ def tick(message: Message, status: str) -> None:
     rank = message.status.rank
     message.delivered_at = moment if rank >= MessageStatus.DELIVERED.rank else None
     message.read_at = moment if rank >= MessageStatus.READ.rank else None
-
-
-def tell_story(talk: Talk, lines: list[Line], chat: Chat, house: House) -> None:
-    """The chat's moves, as the services would have written them."""
-    agent = house.people[talk.agent] if talk.agent else None
-    first, last = lines[0].at, lines[-1].at
-    answer = next((line.at for line in lines if line.who == "a"), None)
-    status = ChatStatus(talk.status)
-    path: list[tuple[str, ChatStatus, datetime, User | None, str]] = []
-    if lines[0].who == "t":
-        path.append(("opened", ChatStatus.PENDING, first, agent, "opened"))
-    else:
-        path.append(("opened", ChatStatus.NEW, first, None, "opened"))
-        if talk.status == "bot":
-            path.append(("bot", ChatStatus.BOT, first, None, "opened"))
-        elif status is not ChatStatus.NEW:
-            path.append(("queued", ChatStatus.QUEUED, first, None, "routed"))
-    if agent and lines[0].who != "t":
-        given = first + timedelta(seconds=20)
-        path.append(("assigned", ChatStatus.ASSIGNED, given, None, "turn"))
-    if agent and answer:
-        path.append(("answered", ChatStatus.ACTIVE, answer, agent, "answered"))
-    if status is ChatStatus.PENDING and lines[0].who != "t":
-        path.append(("pending", status, last, agent, talk.pending or ""))
-    if status is ChatStatus.TRANSFERRED:
-        path.append(("offered", status, last, agent, ""))
-    if status is ChatStatus.CLOSED:
-        path.append(("closed", status, last + timedelta(minutes=2), agent, talk.close_reason or ""))
-    if status is ChatStatus.ABANDONED:
-        path.append(("abandoned", status, last + timedelta(minutes=2), None, "max_wait"))
-    terms = terms_of(house.campaigns[talk.campaign])
-    before: ChatStatus | None = None
-    for kind, after, at, actor, reason in path:
-        db.session.add(
-            ChatEvent(
-                chat_id=chat.id,
-                kind=kind,
-                from_status=before,
-                to_status=after,
-                actor_kind=actor_kind_of(kind, actor),
-                actor_user_id=actor.id if actor else None,
-                reason=reason,
-                data={**parties_of(kind, chat), "terms": terms},
-                created_at=at,
-            )
-        )
-        before = after
-
-
-def actor_kind_of(kind: str, actor: User | None) -> ActorKind:
-    if actor is not None:
-        return ActorKind.USER
-    return ActorKind.CLIENT if kind == "opened" else ActorKind.SYSTEM
-
-
-def parties_of(kind: str, chat: Chat) -> dict[str, Any]:
-    if kind == "offered":
-        return {"agent": chat.offered_agent_id, "agent_before": chat.assigned_agent_id}
-    agent = chat.assigned_agent_id if kind not in ("opened", "queued", "bot") else None
-    return {"agent": agent, "queue_id": chat.queue_id}
 
 
 def decorate(talk: Talk, lines: list[Line], chat: Chat, house: House) -> None:

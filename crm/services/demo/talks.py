@@ -3,7 +3,8 @@
 Each line of `words` is `who minutes text`: minutes since the line before, and who speaks:
 c = the customer, a = the chat's agent, b = the bot, t = a template of the agent's,
 l = the customer's location (latitude, longitude, name), r = the customer's reaction to our last
-message, q = the customer, quoting our last message.
+message, q = the customer, quoting our last message. A text may begin with a name in brackets: a
+file of props.py, whose caption follows, or what parts.py knows under that name.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ class Customer:
     tags: tuple[str, ...] = ()
     notes: str | None = None
     username: str | None = None
+    wants_advertising: bool = False
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,7 @@ def hours(count: float) -> timedelta:
 CAROLINA = Customer(
     "573015550142", "Carolina", "Restrepo", city="Medellín", segment="vip", lead="won", score=90,
     email="carolina.restrepo@example.com", tags=("vip",),
+    wants_advertising=True,
     notes="Prefiere que le escriban por la tarde. Factura a nombre de Dulces del Valle S.A.S.",
 )  # fmt: skip
 JHON = Customer("573005550187", "Jhon", "Gutiérrez", city="Cali", lead="qualified", score=55)
@@ -81,11 +84,13 @@ TALKS: tuple[Talk, ...] = (
          c 0 Hola Laura, buenas tardes
          c 0.3 ¿Les quedan cafeteras de la roja, la de 12 tazas?
          a 1 ¡Hola, Carolina! Sí, nos quedan 8 unidades en bodega.
+         a 0.2 [cafetera] Cafetera italiana roja, *12 tazas*
          a 0.5 Le sale en $ 289.900 con el 10 % por ser clienta frecuente.
          c 3 Perfecto. Necesito 4 para la oficina
          a 2 Listo, se las separo. ¿Se las envío a la misma dirección de El Poblado?
          r 0.2 👍
-         c 5 Sí, la misma
+         c 5 Sí, la misma. Que las reciba el portero, le comparto el contacto
+         c 0.3 [portero] Edilberto Marín
          c 0.5 ¿Y la factura puede salir a nombre de la empresa?
          """),
     Talk(JHON, "VENTAS", "active", minutes(38), queue="General", agent="jhon",
@@ -96,11 +101,12 @@ TALKS: tuple[Talk, ...] = (
          c 4 ¿Y el envío a Cali cuánto vale?
          a 1 A Cali es gratis por compras de más de $ 150.000. Llega en 2 o 3 días hábiles.
          """),
-    Talk(MARIA_PAZ, "SOPORTE", "assigned", minutes(3), queue="Garantías", agent="yuliana", unread=3,
+    Talk(MARIA_PAZ, "SOPORTE", "assigned", minutes(3), queue="Garantías", agent="yuliana", unread=4,
          tags=("garantia",),
          words="""
          c 0 Buenas tardes
          c 0.2 Compré una licuadora hace un mes y ya no prende
+         c 0.5 [licuadora] Ni siquiera enciende el bombillo
          c 0.6 ¿Cómo hago válida la garantía?
          """),
     Talk(Customer("573125550110", "Luz Dary", "Quintero", city="Pereira", segment="vip",
@@ -110,38 +116,39 @@ TALKS: tuple[Talk, ...] = (
          words="""
          c 0 Buen día. Estamos dotando 24 habitaciones y necesitamos cotizar hervidores y planchas
          a 3 Buen día, doña Luz Dary. Con mucho gusto. ¿24 de cada uno?
-         c 2 Sí, y 2 planchas industriales
-         a 18 Le acabo de enviar la cotización al correo: $ 11.340.000 más IVA, entrega en 8 días.
+         c 2 [editado] Sí, y 2 planchas industriales
+         a 18 [cotizacion] Aquí va: $ 11.340.000 más IVA, entrega en 8 días.
          q 25 Está muy bien. ¿Ese valor me lo sostienen hasta el viernes?
          """),
     Talk(Customer("573155550121", "Óscar", "Bedoya", city="Manizales", lead="new", score=10),
          "VENTAS", "queued", minutes(2), queue="General", unread=2,
          words="""
          c 0 Buenas
-         c 0.4 ¿Manejan repuestos para la máquina de espresso de la línea Plata?
+         c 0.4 [pedido-repuestos] ¿Me sirven para la máquina de la línea Plata?
          """),
     Talk(Customer("573185550134", "Paola", "Echeverri", city="Envigado", lead="new", score=15),
-         "VENTAS", "queued", minutes(7), queue="General", unread=1, priority="high",
+         "VENTAS", "queued", minutes(7), queue="General", unread=2, priority="high",
          words="""
-         c 0 Hola, hice un pago por PSE y la página se quedó en blanco. ¿Quedó mi pedido?
+         c 0 Hola, hice un pago por PSE y la página se quedó en blanco
+         c 0.4 [pago] ¿Quedó mi pedido?
          """),
     Talk(Customer("573205550145", "Hernán", "Pabón", city="Cúcuta", lead="contacted", score=35),
          "SOPORTE", "queued", minutes(11), queue="Soporte técnico", unread=2,
          words="""
          c 0 El técnico quedó de venir esta mañana y no llegó
-         c 6 ¿Me pueden decir qué pasó?
+         c 6 [voz]
          """),
     Talk(Customer("573045550156", "Ximena", "Arboleda", city="Bogotá", lead="new", score=5),
          "VENTAS", "new", minutes(0.3), unread=1,
          words="""
-         c 0 Hola! vi el anuncio de las freidoras 😊
+         c 0 [anuncio] Hola! vi el anuncio de las freidoras 😊
          """),
     Talk(Customer("573115550167", "Camilo", "Useche", city="Neiva", lead="new", score=5),
          "SOPORTE", "bot", minutes(1), unread=2,
          words="""
          c 0 Hola
-         b 0.1 ¡Hola! Soy el bot de Soporte. ¿Qué necesita? 1. Garantía, 2. Instalación, 3. Otra
-         c 0.5 1
+         b 0.1 [menu] ¡Hola! Soy el bot de Soporte. ¿Qué necesita?
+         c 0.5 [garantia] Garantía
          b 0.1 Con gusto. Escríbame el serial del equipo, por favor; está debajo de la base.
          """),
     Talk(Customer("573135550178", "Adriana", "Mosquera", city="Buenaventura", lead="follow_up",
@@ -151,6 +158,7 @@ TALKS: tuple[Talk, ...] = (
          c 0 ¿Me reservas el juego de cuchillos azul?
          a 4 Claro que sí, Adriana. Queda reservado a su nombre hasta mañana al mediodía.
          c 2 Gracias, consulto con mi esposo y le confirmo
+         c 0.2 [gracias]
          a 1 Con mucho gusto, quedo pendiente.
          r 0.5 🙏
          """),
@@ -169,8 +177,8 @@ TALKS: tuple[Talk, ...] = (
          pending="callback",
          words="""
          c 0 No he podido configurar el horno, ¿me pueden llamar?
-         a 6 Claro, doña Sandra. ¿Le sirve a las 5 de la tarde?
-         c 3 Sí, a esa hora
+         a 6 [horarios] Claro, doña Sandra. ¿A qué hora la llamamos?
+         c 3 [cinco] 5 de la tarde
          a 1 Agendado. La llama nuestro técnico Rubén.
          """),
     Talk(Customer("573225550102", "Wilson", "Caicedo", city="Pasto", lead="qualified", score=50),
@@ -178,6 +186,7 @@ TALKS: tuple[Talk, ...] = (
          unread=1,
          words="""
          c 0 Hola, quiero cambiar la batidora que me llegó, es de otro color
+         c 0.5 [borrado] mi cédula es 1.088.555.014
          a 3 Lamento el inconveniente, Wilson. Le paso con mi compañero Jhon, que ve los cambios.
          c 4 Bueno, quedo atento
          """),
@@ -209,9 +218,10 @@ TALKS: tuple[Talk, ...] = (
          a 3 Sí, hasta las 7 de la noche, con la cédula.
          """),
     Talk(Customer("573235550124", "Duván", "Tabares", city="Armenia", lead="contacted", score=20),
-         "SOPORTE", "assigned", minutes(1), queue="Soporte técnico", agent="jhon", unread=1,
+         "SOPORTE", "assigned", minutes(1), queue="Soporte técnico", agent="jhon", unread=2,
          words="""
          c 0 Buenas, la app de la cafetera no conecta con el wifi
+         c 0.5 [luz] La luz se queda así
          """),
     Talk(Customer("573195550135", "Natalia", "Zuluaga", city="Rionegro", segment="frecuente",
                   lead="won", score=85, tags=("vip",)),
@@ -223,7 +233,7 @@ TALKS: tuple[Talk, ...] = (
          c 2 ¿Puedo pagar contra entrega?
          a 1 Sí, sin problema.
          c 1 Listo, entonces me las envía por favor
-         a 2 Pedido A-2291 confirmado. Le llega el miércoles.
+         a 2 [pedido] Pedido A-2291 confirmado. Le llega el miércoles.
          r 0.3 ❤️
          """),
     Talk(Customer("573215550146", "Rodrigo", "Villamil", city="Yopal", lead="lost", score=10),
@@ -234,6 +244,8 @@ TALKS: tuple[Talk, ...] = (
          a 9 Buen día, Rodrigo. Está en $ 1.890.000.
          c 3 Uy, está más barata en otro lado. Gracias
          a 1 Entiendo. Si cambia de opinión, con gusto le ayudo.
+         c 2 BAJA
+         a 0.5 Listo, no le enviamos más publicidad.
          """),
     Talk(Customer("573245550157", "Esperanza", "Tovar", city="Florencia", score=30),
          "SOPORTE", "closed", hours(45), queue="Soporte técnico", agent="yuliana",
@@ -250,6 +262,7 @@ TALKS: tuple[Talk, ...] = (
          tags=("queja",),
          words="""
          c 0 Llevo tres semanas esperando el cambio del microondas
+         c 3 [llamada]
          a 24 Don Álvaro, le pido disculpas por la demora. Ya lo estoy revisando.
          c 8 Eso mismo me dijeron la semana pasada
          a 15 Su equipo nuevo sale hoy con la guía 88120345. Le llega mañana.

@@ -24,6 +24,7 @@ from crm.models import (
     User,
     WhatsappNumber,
 )
+from crm.services.inbox.consents import Consent, read_consent
 from crm.services.inbox.naming import ClientName, full_name, name_client
 from crm.services.messages import window
 from crm.services.messages.amending import AMENDABLE
@@ -104,6 +105,7 @@ class ClientCard:
     tags: tuple[str, ...]
     bot_answers: tuple[tuple[str, str], ...]
     earlier: tuple[EarlierChat, ...]
+    consent: Consent
 
 
 _Agent = aliased(User)
@@ -117,12 +119,13 @@ def load_head(chat: Chat, *, phones_visible: bool = True) -> ChatHead:
 def load_head_and_card(
     chat: Chat, visible: ColumnElement[bool], *, phones_visible: bool = True
 ) -> tuple[ChatHead, ClientCard]:
-    """Both for the price of two queries; earlier chats only where `visible` lets them through."""
+    """Both in a handful of queries; other chats only where `visible` lets them through."""
     record = _read(chat)
     earlier = tuple(_earlier(chat, visible))
+    consent = read_consent(record.Client, visible)
     return (
         _head(chat, record, phones_visible=phones_visible),
-        _card(chat, record, earlier, phones_visible=phones_visible),
+        _card(chat, record, earlier, consent, phones_visible=phones_visible),
     )
 
 
@@ -204,7 +207,12 @@ def _head(chat: Chat, record: Any, *, phones_visible: bool) -> ChatHead:
 
 
 def _card(
-    chat: Chat, record: Any, earlier: tuple[EarlierChat, ...], *, phones_visible: bool
+    chat: Chat,
+    record: Any,
+    earlier: tuple[EarlierChat, ...],
+    consent: Consent,
+    *,
+    phones_visible: bool,
 ) -> ClientCard:
     client: Client = record.Client
     return ClientCard(
@@ -227,6 +235,7 @@ def _card(
         tags=tuple(record.tags),
         bot_answers=tuple(_answers(chat.bot_context)),
         earlier=earlier,
+        consent=consent,
     )
 
 

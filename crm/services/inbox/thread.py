@@ -8,10 +8,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, exists, or_, select, tuple_
+from sqlalchemy import ColumnElement, Select, exists, func, or_, select, tuple_
 from sqlalchemy.orm import aliased
 
 from crm.db import db
+from crm.errors import Conflict, NotFound
 from crm.models import Chat, File, MediaFetch, Message, User
 from crm.models.messages import Direction, MessageStatus, MessageType
 from crm.services.inbox import timeline
@@ -21,11 +22,23 @@ from crm.services.inbox.naming import full_name
 from crm.services.inbox.timeline import EventLine, NoteBubble
 
 PAGE = 50
+# A quoted message is fetched with all that was said since, up to so many, and so many before it.
+FURTHEST, BEFORE_IT = 1000, 15
 QUOTE_LENGTH = 200
 # Of a message's metadata: for machines, and for who may read what was edited.
 UNSHOWN = frozenset({"raw", "edited"})
 SPEAKS_OF_OTHERS = (MessageType.REACTION, MessageType.SYSTEM)
 UNDONE = (MessageStatus.PENDING, MessageStatus.FAILED, MessageStatus.UNCERTAIN)
+
+
+class NotKept(NotFound):
+    code = "not_kept"
+    message = "This message is no longer kept here."
+
+
+class TooFarBack(Conflict):
+    code = "too_far_back"
+    message = "That message lies more than 1,000 messages back: scroll up to it."
 
 
 @dataclass(frozen=True)
@@ -39,6 +52,7 @@ class Quote:
     outbound: bool
     is_voice: bool = False
     is_revoked: bool = False
+    by_bot: bool = False
     chat_id: int | None = None
 
 
@@ -106,10 +120,17 @@ class _Around:
     amendments: dict[str, Amending | None] = field(default_factory=dict)
 
 
-def load_thread(chat: Chat, *, before: str | None = None, limit: int = PAGE) -> ThreadPage:
-    """The last `limit` messages before the cursor, with the notes and events of their time."""
+def load_thread(
+    chat: Chat, *, before: str | None = None, limit: int = PAGE, reach: int | None = None
+) -> ThreadPage:
+    """The last `limit` messages before the cursor, with the notes and events of their time.
+
+    `reach`: as many as it takes to have that message on the page. Raises NotKept, TooFarBack.
+    """
     query = _messages().where(Message.chat_id == chat.id, _stands_alone())
     place = read_cursor(before)
+    if reach is not None:
+        limit = _how_far(chat, reach, place) + BEFORE_IT
     if place:
         query = query.where(tuple_(Message.position, Message.id) < tuple_(*place))
     newest_first = query.order_by(Message.position.desc(), Message.id.desc()).limit(limit + 1)
@@ -128,6 +149,24 @@ def load_thread(chat: Chat, *, before: str | None = None, limit: int = PAGE) -> 
     older = write_cursor(bubbles[0].at, bubbles[0].id) if more else None
     unread_from = None if place else _first_unread(bubbles, chat.unread_count)
     return ThreadPage(tuple(items), older, unread_from, chat.unread_count)
+
+
+def _how_far(chat: Chat, message_id: int, place: tuple[datetime, int] | None) -> int:
+    """How many messages lie from this one to the place (or the end)."""
+    target = db.session.get(Message, message_id) if message_id < 2**62 else None
+    if target is None or target.chat_id != chat.id:
+        raise NotKept
+    key = tuple_(Message.position, Message.id)
+    between = select(Message.id).where(
+        Message.chat_id == chat.id, key >= tuple_(target.position, target.id)
+    )
+    if place:
+        between = between.where(key < tuple_(*place))
+    some = between.limit(FURTHEST + 1).subquery()
+    count = db.session.scalar(select(func.count()).select_from(some)) or 0
+    if count > FURTHEST:
+        raise TooFarBack
+    return count
 
 
 def find_original(message_id: int) -> Bubble | None:
@@ -292,6 +331,7 @@ def _quote(record: Any) -> Quote:
         outbound=message.direction == Direction.OUTBOUND,
         is_voice=bool((message.meta or {}).get("voice")),
         is_revoked=message.deleted_at is not None,
+        by_bot=message.is_bot_message,
         chat_id=message.chat_id,
     )
 

@@ -24,11 +24,12 @@ export function trim() {
   watchPast();
 }
 
-async function loadOlder(older) {
+/** The page before, instead of its button; `query` may ask for more of it. Throws what fetching throws. */
+export async function fetchOlder(older, query = "") {
   if (!older?.dataset.older || older.dataset.busy) return;
   older.dataset.busy = "yes";
   try {
-    const page = parse(await fetchFragment(older.dataset.older));
+    const page = parse(await fetchFragment(older.dataset.older + query));
     const area = log();
     if (!older.isConnected) return;
     const height = area.scrollHeight;
@@ -38,10 +39,12 @@ async function loadOlder(older) {
     drawDays();
     area.scrollTop = top + area.scrollHeight - height;
     watchPast();
-  } catch {
+  } catch (error) {
     delete older.dataset.busy;
+    throw error;
   }
 }
+const loadOlder = (older) => fetchOlder(older).catch(() => {});
 
 const past = new IntersectionObserver((found) => {
   for (const entry of found) if (entry.isIntersecting && log()?.scrollHeight > log()?.clientHeight) loadOlder(entry.target);

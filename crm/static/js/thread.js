@@ -174,14 +174,6 @@ const trim = () => { if (pinned && entries().length > MOST) withPast().then((pas
 
 document.addEventListener("click", (event) => {
   if (event.target.closest("#jump")) toBottom();
-  const quote = event.target.closest("a[data-jump]");
-  if (!quote) return;
-  event.preventDefault();
-  const target = document.getElementById(quote.hash.slice(1));
-  if (!target) return;
-  target.scrollIntoView({ block: "center" });
-  target.classList.remove("flash");
-  requestAnimationFrame(() => target.classList.add("flash"));
 });
 
 // --- one's own message ---------------------------------------------------------------------------
@@ -269,6 +261,7 @@ document.addEventListener("crm:opened", ({ detail }) => {
   if (!line || pinned) toBottom();
   showJump();
   watchPast();
+  if (location.hash.startsWith("#message-")) import("./quotes.js").then((quotes) => quotes.reveal());
   markRead();
 });
 setInterval(() => { if (log()) drawDays(); }, 60000);
