@@ -22,6 +22,7 @@ from crm import create_app, embedded
 from crm.config import Config
 from crm.db import db
 from crm.extensions import redis_client
+from tests.audit_names import hold_names
 
 # Seeded by the migrations; a test that changes one puts it back.
 SEEDED = {"alembic_version", "roles", "permissions", "role_permissions", "users"}
@@ -74,6 +75,7 @@ def migrated_app(environment: dict[str, str]) -> Flask:
     """One application for the run, on a database brought up by the real migrations."""
     app = create_app(Config.from_env(environment))
     app.test_client_class = Visitor
+    hold_names()
     with app.app_context():
         flask_migrate.upgrade()
     return app

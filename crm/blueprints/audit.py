@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Any
 from urllib.parse import urlencode
 
 import structlog
@@ -20,7 +19,6 @@ from flask import (
 from flask.blueprints import BlueprintSetupState
 from flask.typing import ResponseReturnValue
 from flask_babel import get_locale, get_timezone
-from flask_babel import gettext as _
 from flask_login import current_user
 
 from crm.blueprints import errors
@@ -143,17 +141,3 @@ def moment(text: str | None) -> datetime | None:
     except ValueError:
         return None
     return datetime.combine(day, time.min, get_timezone()).astimezone(UTC)
-
-
-@blueprint.app_template_filter("audit_value")
-def audit_value(value: Any) -> str:
-    """A value of a difference, on one line."""
-    if value is None or value == "":
-        return "—"
-    if value == audit.HIDDEN:
-        return _("hidden")
-    if isinstance(value, bool):
-        return _("Yes") if value else _("No")
-    if isinstance(value, list):
-        return ", ".join(map(str, value)) or "—"
-    return str(value)

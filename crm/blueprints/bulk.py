@@ -1,8 +1,8 @@
 """One deed on many rows of an admin list, and taking it back.
 
 A list offers `Deed`s; the rows that are ticked are posted with one of them. Each row is written by
-the area's own form service, so that what holds for one holds for many. The answer brings an Undo,
-which carries what the rows were, signed, and spares those that somebody has changed since.
+the area's own service, so that what holds for one holds for many. The answer brings an Undo, which
+finds in the audit trail what the rows were, and spares those that were changed since.
 """
 
 from __future__ import annotations
@@ -20,44 +20,48 @@ from itsdangerous import BadSignature, URLSafeTimedSerializer
 
 from crm.db import atomic, db, retrying
 from crm.errors import Conflict, DomainError, Forbidden, Invalid, NotFound
+from crm.lib.text import clean
+from crm.models import AuditLog
 from crm.permissions import current_scope
-from crm.services import audit
 
 MOST = 100
+LONGEST_ANSWER = 500
 UNDO_SECONDS = 3600
 UNDO = "undo"  # the flash category, and the name of the button that brings the token
 
 
 @dataclass(frozen=True)
 class Deed:
-    """What a button over the list does: `field` of each ticked row becomes `value`."""
+    """What a button over the list does: each ticked row takes over `changes`.
+
+    `asks` names one more field that the person writes with it: why somebody is suspended.
+    """
 
     words: Any
-    field: str
-    value: Any
+    changes: Mapping[str, Any]
+    asks: str | None = None
 
 
 SWITCHES = {
-    "on": Deed(_l("Switch on"), "is_active", True),
-    "off": Deed(_l("Switch off"), "is_active", False),
+    "on": Deed(_l("Switch on"), {"is_active": True}),
+    "off": Deed(_l("Switch off"), {"is_active": False}),
 }
 
 
 @dataclass(frozen=True)
 class Rows:
-    """How an area loads (locked), describes, names and writes one row of its."""
+    """How an area loads (locked), describes, names and changes one row of its.
+
+    `put(row, state, meta)` brings the row to `state` and returns its row of the trail, None where
+    nothing was to be done. `prepare(ids)` may take locks that come before the rows'.
+    """
 
     kind: str
     load: Callable[[int], Any]
     state_of: Callable[[Any], dict[str, Any]]
-    write: Callable[[Any, dict[str, Any]], Any]
     name_of: Callable[[Any], str]
-
-    def set(self, row: Any, field: str, value: Any, *, meta: dict[str, Any]) -> None:
-        before = self.state_of(row)
-        self.write(row, {**before, field: value})
-        after = self.state_of(row)
-        audit.record(f"{self.kind}.update", row, before=before, after=after, meta=meta)
+    put: Callable[[Any, dict[str, Any], dict[str, Any]], AuditLog | None]
+    prepare: Callable[[list[int]], object] = list
 
 
 def change_many(rows: Rows, deeds: Mapping[str, Deed], *, address: str) -> ResponseReturnValue:
@@ -72,37 +76,53 @@ def change_many(rows: Rows, deeds: Mapping[str, Deed], *, address: str) -> Respo
         deed = deeds.get(request.form.get("do", ""))
         if deed is None:
             raise Invalid("Choose one of the options.")
-        _do(rows, deed)
+        _do(rows, _wanted(deed))
     back = request.form.get("back", "")
-    return redirect(back if back == address or back.startswith(f"{address}?") else address)
+    return redirect(back if back == address or back.startswith(_below(address)) else address)
 
 
-def _do(rows: Rows, deed: Deed) -> None:
+def _below(address: str) -> tuple[str, str]:
+    return f"{address}?", f"{address}/"
+
+
+def _wanted(deed: Deed) -> dict[str, Any]:
+    if deed.asks is None:
+        return dict(deed.changes)
+    written = " ".join(clean(request.form.get(deed.asks, "")).split())[:LONGEST_ANSWER]
+    if not written:
+        raise Invalid("Write the reason.")
+    return {**deed.changes, deed.asks: written}
+
+
+def _do(rows: Rows, wanted: dict[str, Any]) -> None:
     ids = _ids(request.form.getlist("ids"))
-    changed: list[tuple[int, Any]] = []
+    trail: list[int] = []
     refused: list[str] = []
 
     def unit() -> None:
-        changed.clear()
+        trail.clear()
         refused.clear()
         with atomic():
+            rows.prepare(ids)
             for row in map(rows.load, ids):
-                before = rows.state_of(row)[deed.field]
-                if before == deed.value:
+                state = rows.state_of(row)
+                if all(state[name] == value for name, value in wanted.items()):
                     continue
                 try:
                     with db.session.begin_nested():
-                        rows.set(row, deed.field, deed.value, meta={"bulk": ids})
-                    changed.append((row.id, before))
+                        entry = rows.put(row, {**state, **wanted}, {"bulk": len(ids)})
+                        db.session.flush()
+                    if entry is not None:
+                        trail.append(entry.id)
                 except (Forbidden, NotFound):
                     raise
                 except DomainError as error:
                     refused.append(f"{rows.name_of(row)}: {_(error.message, **error.values)}")
 
     retrying(unit)
-    text = ngettext("%(num)d row changed.", "%(num)d rows changed.", len(changed))
-    if changed:
-        token = signer(rows.kind).dumps({"field": deed.field, "now": deed.value, "rows": changed})
+    text = ngettext("%(num)d row changed.", "%(num)d rows changed.", len(trail))
+    if trail:
+        token = signer(rows.kind).dumps(trail)
         flash({"text": text, "token": token, "address": request.path}, UNDO)  # type: ignore[arg-type]
     elif not refused:
         flash(_("They were so already."))
@@ -110,21 +130,22 @@ def _do(rows: Rows, deed: Deed) -> None:
         flash(sentence, "error")
 
 
-def _undo(rows: Rows, done: dict[str, Any]) -> None:
-    """Put back what is still as the deed left it."""
+def _undo(rows: Rows, trail: list[int]) -> None:
+    """Put back what is still as the deed left it: before and after stand in the trail."""
     spared = 0
 
     def unit() -> None:
         nonlocal spared
         spared = 0
         with atomic():
-            for row_id, before in sorted(done["rows"]):
+            entries = sorted(
+                (db.session.get_one(AuditLog, entry_id) for entry_id in trail),
+                key=lambda entry: entry.entity_id or 0,
+            )
+            rows.prepare([entry.entity_id or 0 for entry in entries])
+            for entry in entries:
                 try:
-                    row = rows.load(row_id)
-                    if rows.state_of(row)[done["field"]] != done["now"]:
-                        raise Conflict
-                    with db.session.begin_nested():
-                        rows.set(row, done["field"], before, meta={"undo": True})
+                    _put_back(rows, entry)
                 except (Forbidden, DomainError):
                     spared += 1
 
@@ -137,6 +158,16 @@ def _undo(rows: Rows, done: dict[str, Any]) -> None:
             spared,
         )
         flash(words, "error")
+
+
+def _put_back(rows: Rows, entry: AuditLog) -> None:
+    row = rows.load(entry.entity_id or 0)
+    state, changes = rows.state_of(row), entry.changes or {}
+    if any(state[name] != change["after"] for name, change in changes.items()):
+        raise Conflict
+    with db.session.begin_nested():
+        was = {name: change["before"] for name, change in changes.items()}
+        rows.put(row, {**state, **was}, {"undo": True})
 
 
 def _ids(written: list[str]) -> list[int]:

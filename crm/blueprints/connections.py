@@ -7,18 +7,17 @@ from typing import Any
 from flask import Blueprint, current_app, flash, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
-from flask_login import current_user
 
 from crm.blueprints.htmx import go_to, wants_fragment
 from crm.blueprints.kit import save_form, show_form
-from crm.blueprints.numbers import prepared, secrets
+from crm.blueprints.numbers import prepared, put_sending, secrets
 from crm.config import Config
 from crm.db import atomic, db
 from crm.errors import Invalid
 from crm.forms.numbers import Credentials
 from crm.models import Provider, WhatsappNumber
 from crm.permissions import current_scope, requires
-from crm.services import audit, check_words, connection_checks, number_health, numbers, sending
+from crm.services import audit, check_words, connection_checks, number_health, numbers
 from crm.services.connection_checks import Subject
 
 blueprint = Blueprint("connections", __name__, url_prefix="/settings/numbers/<int:number_id>")
@@ -127,11 +126,7 @@ def refresh(number_id: int) -> ResponseReturnValue:
 @requires("numbers.read", "numbers.update")
 def pause(number_id: int) -> ResponseReturnValue:
     """Nothing leaves until somebody resumes; what is written waits."""
-    scope = current_scope()
-    with atomic():
-        number = numbers.load_number(scope, number_id, lock=True)
-        sending.pause_sending(number, actor=current_user)
-        audit.record("numbers.pause", number)
+    set_sending(number_id, paused=True)
     flash(_("Sending is paused. What is written waits."))
     return go_to(url_for("numbers.edit", number_id=number_id))
 
@@ -140,13 +135,15 @@ def pause(number_id: int) -> ResponseReturnValue:
 @requires("numbers.read", "numbers.update")
 def resume(number_id: int) -> ResponseReturnValue:
     """Ends a pause; a number that its provider refused tries again at once."""
-    scope = current_scope()
-    with atomic():
-        number = numbers.load_number(scope, number_id, lock=True)
-        sending.resume_sending(number)
-        audit.record("numbers.resume", number)
+    set_sending(number_id, paused=False)
     flash(_("Sending goes on."))
     return go_to(url_for("numbers.edit", number_id=number_id))
+
+
+def set_sending(number_id: int, *, paused: bool) -> None:
+    with atomic():
+        number = numbers.load_number(current_scope(), number_id, lock=True)
+        put_sending(number, {"sending_paused": paused}, {})
 
 
 def result(number_id: int) -> ResponseReturnValue:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, TypeVar
 
 import click
 from flask import Blueprint, current_app, url_for
 from flask.typing import ResponseReturnValue
+from flask_babel import lazy_gettext as _l
 
-from crm.blueprints.kit import delete_row, list_query, save_form, show_form, show_list
+from crm.blueprints.areas import Area
+from crm.blueprints.bulk import Deed, Rows
+from crm.blueprints.kit import list_query, save_form, show_form, show_list
 from crm.db import atomic
 from crm.forms.numbers import (
     PROPOSED,
@@ -19,15 +23,97 @@ from crm.forms.numbers import (
     NumberForm,
     NumberPreferences,
 )
-from crm.models import NumberStatus, Provider, WhatsappNumber
+from crm.models import AuditLog, NumberStatus, Provider, WhatsappNumber
 from crm.permissions import current_scope, requires
-from crm.services import campaigns, number_figures, number_health, numbers, settings
-from crm.services.kit import find_last_changes
+from crm.services import (
+    audit,
+    campaigns,
+    number_figures,
+    number_health,
+    numbers,
+    sending,
+    settings,
+)
 
 Secretive = TypeVar("Secretive", bound=Credentials)
 
 # `flask secrets rotate` lives here too: the secrets are the numbers'.
 blueprint = Blueprint("numbers", __name__, url_prefix="/settings/numbers", cli_group="secrets")
+
+
+class Numbers(Area[WhatsappNumber]):
+    kind, thing, form = "numbers", "number", NumberForm
+    deeds = {
+        "resume": Deed(_l("Resume sending"), {"sending_paused": False}),
+        "pause": Deed(_l("Pause sending"), {"sending_paused": True}),
+    }
+    state_of = staticmethod(numbers.state_of)
+    remove = staticmethod(numbers.delete_number)
+
+    def load(self, row_id: int, *, lock: bool = False) -> WhatsappNumber:
+        return numbers.load_number(current_scope(), row_id, lock=lock)
+
+    def name_of(self, row: WhatsappNumber) -> str:
+        return row.phone_number
+
+    def change(self, row: WhatsappNumber, values: dict[str, Any]) -> WhatsappNumber:
+        return numbers.update_number(row, values, **secrets())
+
+    def rows(self) -> Rows:
+        """Many at once: whether they send, which is none of the form's fields."""
+        return Rows(
+            kind="numbers",
+            load=self.load_to_change,
+            state_of=sending.state_of,
+            name_of=lambda number: number.display_name or number.phone_number,
+            put=put_sending,
+        )
+
+    def new(self) -> ResponseReturnValue:
+        """Step one of three; the others are in connections.py."""
+        return show_form("numbers/new.html", Identity(), step=1, number=None)
+
+    def create(self) -> ResponseReturnValue:
+        return save_form(
+            "numbers/new.html",
+            Identity(),
+            kind="numbers",
+            state_of=numbers.state_of,
+            write=lambda _row, values: self.make(values),
+            address=lambda row: url_for("connections.credentials", number_id=row.id),
+            step=1,
+            number=None,
+        )
+
+    def make(self, values: dict[str, Any]) -> WhatsappNumber:
+        pace, limit = PROPOSED[values["provider"]]
+        return numbers.begin_number(
+            values,
+            created_by=current_scope().user_id,
+            pace=pace,
+            limit=limit,
+            keys=current_app.config["CRM"].encryption_keys,
+        )
+
+    def prepared(self, form: NumberForm, row: WhatsappNumber | None) -> NumberForm:
+        return prepared(form, row) if row else form
+
+    def around(self, row: WhatsappNumber | None) -> dict[str, Any]:
+        if row is None:
+            return {}
+        return {
+            "proposed": PROPOSED,
+            "webhook_address": url_for("webhooks.verify_meta", _external=True),
+            "figures": number_figures.find_figures([row.id])[row.id],
+            "health": number_health.find_health(row.id),
+            "linked": campaigns.find_linked_campaigns(row.id),
+            "free_messages": settings.read_setting("numbers.free_messages"),
+            "tiers": number_health.TIERS,
+        }
+
+
+area = Numbers()
+area.serve(blueprint)
 
 
 @blueprint.app_context_processor
@@ -47,82 +133,7 @@ def index() -> ResponseReturnValue:
     )
     page = numbers.find_numbers(current_scope(), query)
     figures = number_figures.find_figures([number.id for number, _names in page.rows])
-    return show_list("numbers/list.html", query=query, page=page, figures=figures)
-
-
-@blueprint.get("/new")
-@requires("numbers.create")
-def new() -> ResponseReturnValue:
-    """Step one of three; the others are in connections.py."""
-    return show_form("numbers/new.html", Identity(), step=1, number=None)
-
-
-@blueprint.post("/new")
-@requires("numbers.create")
-def create() -> ResponseReturnValue:
-    form = Identity()
-    config = current_app.config["CRM"]
-
-    def write(_row: Any, values: dict[str, Any]) -> WhatsappNumber:
-        pace, limit = PROPOSED[values["provider"]]
-        return numbers.begin_number(
-            values,
-            created_by=current_scope().user_id,
-            pace=pace,
-            limit=limit,
-            keys=config.encryption_keys,
-        )
-
-    return save_form(
-        "numbers/new.html",
-        form,
-        kind="numbers",
-        state_of=numbers.state_of,
-        write=write,
-        address=lambda row: url_for("connections.credentials", number_id=row.id),
-        step=1,
-        number=None,
-    )
-
-
-@blueprint.get("/<int:number_id>")
-@requires("numbers.read")
-def edit(number_id: int) -> ResponseReturnValue:
-    number = numbers.load_number(current_scope(), number_id)
-    state = numbers.state_of(number)
-    form = prepared(NumberForm(data=state), number)
-    return show_form("numbers/form.html", form, state=state, **around(number))
-
-
-@blueprint.post("/<int:number_id>")
-@requires("numbers.update")
-def save(number_id: int) -> ResponseReturnValue:
-    scope = current_scope()
-    number = numbers.load_number(scope, number_id)
-    return save_form(
-        "numbers/form.html",
-        prepared(NumberForm(data=numbers.state_of(number)), number),
-        kind="numbers",
-        load=lambda: numbers.load_number(scope, number_id, lock=True),
-        state_of=numbers.state_of,
-        write=lambda row, values: numbers.update_number(row, values, **secrets()),
-        address=address,
-        **around(number),
-    )
-
-
-@blueprint.post("/<int:number_id>/delete")
-@requires("numbers.delete")
-def delete(number_id: int) -> ResponseReturnValue:
-    scope = current_scope()
-    return delete_row(
-        kind="numbers",
-        load=lambda: numbers.load_number(scope, number_id, lock=True),
-        state_of=numbers.state_of,
-        name_of=lambda number: number.phone_number,
-        delete=numbers.delete_number,
-        address=url_for("numbers.index"),
-    )
+    return show_list("numbers/list.html", query=query, page=page, deeds=area.deeds, figures=figures)
 
 
 @blueprint.get("/preferences")
@@ -157,10 +168,6 @@ def read_preferences() -> dict[str, Any]:
     return {name.removeprefix("numbers."): value for name, value in found.items()}
 
 
-def address(number: WhatsappNumber) -> str:
-    return url_for("numbers.edit", number_id=number.id)
-
-
 def secrets() -> dict[str, Any]:
     config = current_app.config["CRM"]
     return {"keys": config.encryption_keys, "trusted_hosts": config.trusted_hosts}
@@ -173,18 +180,23 @@ def prepared(form: Secretive, number: WhatsappNumber) -> Secretive:
     return form
 
 
-def around(number: WhatsappNumber) -> dict[str, Any]:
-    return {
-        "number": number,
-        "change": find_last_changes("whatsapp_numbers", [number.id]).get(number.id),
-        "proposed": PROPOSED,
-        "webhook_address": url_for("webhooks.verify_meta", _external=True),
-        "figures": number_figures.find_figures([number.id])[number.id],
-        "health": number_health.find_health(number.id),
-        "linked": campaigns.find_linked_campaigns(number.id),
-        "free_messages": settings.read_setting("numbers.free_messages"),
-        "tiers": number_health.TIERS,
-    }
+def put_sending(
+    number: WhatsappNumber, values: dict[str, Any], meta: dict[str, Any]
+) -> AuditLog | None:
+    """Pause or resume (`values`: sending_paused; since when and by whom, to take a resume back)."""
+    before = sending.state_of(number)
+    if values["sending_paused"]:
+        since, by = values.get("sending_paused_at"), values.get("sending_paused_by")
+        sending.pause_sending(
+            number,
+            by=by or current_scope().user_id,
+            since=datetime.fromisoformat(since) if since else None,
+        )
+    else:
+        sending.resume_sending(number)
+    act = "pause" if values["sending_paused"] else "resume"
+    after = sending.state_of(number)
+    return audit.record(f"numbers.{act}", number, before=before, after=after, meta=meta)
 
 
 @blueprint.cli.command("rotate")

@@ -9,7 +9,7 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 
-from crm.blueprints.kit import delete_row, save_form, show_form
+from crm.blueprints.areas import Area
 from crm.db import atomic, retrying
 from crm.errors import Conflict
 from crm.forms.users import RoleForm
@@ -32,6 +32,39 @@ MODULES = {
     "alarms": _l("Alarms"),
     "settings": _l("Settings"),
 }  # fmt: skip
+
+
+class Roles(Area[Role]):
+    kind, thing, form = "roles", "role", RoleForm
+    deeds = {}
+    state_of = staticmethod(roles.state_of)
+
+    def load(self, row_id: int, *, lock: bool = False) -> Role:
+        return roles.load_role(row_id, lock=lock)
+
+    def name_of(self, row: Role) -> str:
+        return row.display_name
+
+    def make(self, values: dict[str, Any]) -> Role:
+        return roles.create_role(current_scope(), **values)
+
+    def change(self, row: Role, values: dict[str, Any]) -> Role:
+        return roles.update_role(current_scope(), row, **values)
+
+    def remove(self, row: Role) -> None:
+        roles.delete_role(current_scope(), row)
+
+    def address(self, row: Role) -> str:
+        return url_for("roles.index")
+
+    def may_change(self, row: Role) -> bool:
+        return roles.may_edit(current_scope(), row)
+
+    def may_remove(self, row: Role) -> bool:
+        return self.may_change(row) and not row.is_system
+
+
+Roles().serve(blueprint)
 
 
 @blueprint.app_template_filter("module_word")
@@ -90,76 +123,5 @@ def save_matrix() -> ResponseReturnValue:
     return redirect(url_for("roles.index"))
 
 
-@blueprint.get("/new")
-@requires("roles.create")
-def new() -> ResponseReturnValue:
-    return show_form("roles/form.html", RoleForm(), role=None, change=None, may_edit=True)
-
-
-@blueprint.post("/new")
-@requires("roles.create")
-def create() -> ResponseReturnValue:
-    scope = current_scope()
-    return save_form(
-        "roles/form.html",
-        RoleForm(),
-        kind="roles",
-        state_of=roles.state_of,
-        write=lambda _row, values: roles.create_role(scope, **values),
-        address=lambda role: url_for("roles.index"),
-        role=None,
-        change=None,
-        may_edit=True,
-    )
-
-
-@blueprint.get("/<int:role_id>")
-@requires("roles.read")
-def edit(role_id: int) -> ResponseReturnValue:
-    role = roles.load_role(role_id)
-    state = roles.state_of(role)
-    return show_form("roles/form.html", RoleForm(data=state), state=state, **around(role))
-
-
-@blueprint.post("/<int:role_id>")
-@requires("roles.update")
-def save(role_id: int) -> ResponseReturnValue:
-    scope = current_scope()
-    role = roles.load_role(role_id)
-    return save_form(
-        "roles/form.html",
-        RoleForm(data=roles.state_of(role)),
-        kind="roles",
-        load=lambda: roles.load_role(role_id, lock=True),
-        state_of=roles.state_of,
-        write=lambda row, values: roles.update_role(scope, row, **values),
-        address=lambda row: url_for("roles.edit", role_id=row.id),
-        **around(role),
-    )
-
-
-@blueprint.post("/<int:role_id>/delete")
-@requires("roles.delete")
-def delete(role_id: int) -> ResponseReturnValue:
-    scope = current_scope()
-    return delete_row(
-        kind="roles",
-        load=lambda: roles.load_role(role_id, lock=True),
-        state_of=roles.state_of,
-        name_of=lambda role: role.display_name,
-        delete=lambda role: roles.delete_role(scope, role),
-        address=url_for("roles.index"),
-    )
-
-
 def version(names: frozenset[str]) -> str:
     return version_of({"held": sorted(names)})
-
-
-def around(role: Role) -> dict[str, Any]:
-    scope = current_scope()
-    return {
-        "role": role,
-        "change": find_last_changes("roles", [role.id]).get(role.id),
-        "may_edit": scope.can("roles.update") and roles.may_edit(scope, role),
-    }

@@ -7,15 +7,38 @@ from typing import Any
 from flask import Blueprint, url_for
 from flask.typing import ResponseReturnValue
 
-from crm.blueprints.bulk import SWITCHES, Rows, change_many
-from crm.blueprints.kit import delete_row, list_query, save_form, show_form, show_list
+from crm.blueprints.areas import Area
+from crm.blueprints.kit import list_query, show_list
 from crm.forms.tags import COLOURS, TagForm
 from crm.models import Tag
 from crm.permissions import current_scope, requires
 from crm.services import tags
-from crm.services.kit import find_last_changes
 
 blueprint = Blueprint("tags", __name__, url_prefix="/settings/tags")
+
+
+class Tags(Area[Tag]):
+    kind, thing, form = "tags", "tag", TagForm
+    rights = dict.fromkeys(("read", "create", "update", "delete"), "tags.manage")
+    state_of = staticmethod(tags.state_of)
+    change = staticmethod(tags.update_tag)
+    remove = staticmethod(tags.delete_tag)
+
+    def load(self, row_id: int, *, lock: bool = False) -> Tag:
+        return tags.load_tag(row_id, lock=lock)
+
+    def name_of(self, row: Tag) -> str:
+        return row.label
+
+    def make(self, values: dict[str, Any]) -> Tag:
+        return tags.create_tag(values, created_by=current_scope().user_id)
+
+    def address(self, row: Tag) -> str:
+        return url_for("tags.index")
+
+
+area = Tags()
+area.serve(blueprint)
 
 
 @blueprint.get("")
@@ -24,80 +47,5 @@ def index() -> ResponseReturnValue:
     query = list_query(filters={"status": ("on", "off")}, sorts=("name", "created"))
     page = tags.find_tags(query)
     return show_list(
-        "tags/list.html", query=query, page=page, deeds=SWITCHES, colours=dict(COLOURS)
+        "tags/list.html", query=query, page=page, deeds=area.deeds, colours=dict(COLOURS)
     )
-
-
-@blueprint.get("/new")
-@requires("tags.manage")
-def new() -> ResponseReturnValue:
-    return show_form("tags/form.html", TagForm(), **around(None))
-
-
-@blueprint.post("/new")
-@requires("tags.manage")
-def create() -> ResponseReturnValue:
-    return save_form(
-        "tags/form.html",
-        TagForm(),
-        kind="tags",
-        state_of=tags.state_of,
-        write=lambda _row, values: tags.create_tag(values, created_by=current_scope().user_id),
-        address=lambda _row: url_for("tags.index"),
-        **around(None),
-    )
-
-
-@blueprint.get("/<int:tag_id>")
-@requires("tags.manage")
-def edit(tag_id: int) -> ResponseReturnValue:
-    tag = tags.load_tag(tag_id)
-    state = tags.state_of(tag)
-    return show_form("tags/form.html", TagForm(data=state), state=state, **around(tag))
-
-
-@blueprint.post("/<int:tag_id>")
-@requires("tags.manage")
-def save(tag_id: int) -> ResponseReturnValue:
-    tag = tags.load_tag(tag_id)
-    return save_form(
-        "tags/form.html",
-        TagForm(data=tags.state_of(tag)),
-        kind="tags",
-        load=lambda: tags.load_tag(tag_id, lock=True),
-        state_of=tags.state_of,
-        write=tags.update_tag,
-        address=lambda _row: url_for("tags.index"),
-        **around(tag),
-    )
-
-
-@blueprint.post("/<int:tag_id>/delete")
-@requires("tags.manage")
-def delete(tag_id: int) -> ResponseReturnValue:
-    return delete_row(
-        kind="tags",
-        load=lambda: tags.load_tag(tag_id, lock=True),
-        state_of=tags.state_of,
-        name_of=lambda tag: tag.label,
-        delete=tags.delete_tag,
-        address=url_for("tags.index"),
-    )
-
-
-@blueprint.post("/bulk")
-@requires("tags.manage")
-def bulk() -> ResponseReturnValue:
-    rows = Rows(
-        kind="tags",
-        load=lambda tag_id: tags.load_tag(tag_id, lock=True),
-        state_of=tags.state_of,
-        write=tags.update_tag,
-        name_of=lambda row: row.label,
-    )
-    return change_many(rows, SWITCHES, address=url_for("tags.index"))
-
-
-def around(tag: Tag | None) -> dict[str, Any]:
-    changes = find_last_changes("tags", [tag.id]) if tag else {}
-    return {"tag": tag, "change": changes.get(tag.id) if tag else None}

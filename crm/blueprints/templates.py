@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from flask import Blueprint, current_app, flash, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
+from crm.blueprints.areas import Area
+from crm.blueprints.bulk import Rows
 from crm.blueprints.htmx import go_to, wants_fragment
-from crm.blueprints.kit import ask_by_name, list_query, save_form, show_form, show_list
+from crm.blueprints.kit import ask_by_name, list_query, show_list
 from crm.db import atomic
 from crm.errors import DomainError, Invalid
 from crm.forms.templates import (
@@ -21,10 +22,9 @@ from crm.forms.templates import (
     STATUS_WORDS,
     TemplateForm,
 )
-from crm.models import Provider, Template, TemplateStatus
+from crm.models import AuditLog, Provider, Template, TemplateStatus
 from crm.permissions import current_scope, requires
 from crm.services import audit, templates
-from crm.services.kit import find_last_changes
 from crm.services.numbers import list_number_names
 
 blueprint = Blueprint("templates", __name__, url_prefix="/settings/templates")
@@ -38,6 +38,77 @@ EXAMPLES = {
 }
 
 
+class Templates(Area[Template]):
+    kind, thing, form = "templates", "template", TemplateForm
+    rights = dict.fromkeys(("create", "update", "delete"), "templates.manage")
+    state_of = staticmethod(templates.state_of)
+    change = staticmethod(templates.update_template)
+
+    def load(self, row_id: int, *, lock: bool = False) -> Template:
+        return templates.load_template(current_scope(), row_id, lock=lock)
+
+    def make(self, values: dict[str, Any]) -> Template:
+        return templates.create_template(values, created_by=current_scope().user_id)
+
+    def name_of(self, row: Template) -> str:
+        return row.template_name
+
+    def may_change(self, row: Template) -> bool:
+        """Not while Meta looks at it, nor those whose text is Meta's own."""
+        return templates.may_edit(row) and row.category != "AUTHENTICATION"
+
+    def may_remove(self, row: Template) -> bool:
+        return True
+
+    def saved(self, row: Template) -> None:
+        """What Meta has already goes to it with every change; a draft when the person says so."""
+        if row.template_id is not None or request.form.get("review"):
+            ask_meta(row.id)
+
+    def rows(self) -> Rows:
+        """Many at once: whether agents may send them, whatever their review says."""
+        return Rows(
+            kind="templates",
+            load=self.load_to_change,
+            state_of=lambda row: {"is_active": row.is_active},
+            name_of=self.name_of,
+            put=switch,
+        )
+
+    def delete(self, row_id: int) -> ResponseReturnValue:
+        """One language, or all of the name, at Meta and here."""
+        template = self.load(row_id)
+        ask_by_name(self.name_of(template))
+        before, thing = templates.state_of(template), ("templates", template.id)
+        templates.delete_template(
+            template.id,
+            all_languages=request.form.get("reach") == "all",
+            config=current_app.config["CRM"],
+        )
+        with atomic():
+            audit.record("templates.delete", thing, before=before, after={})
+        flash(_("Deleted."))
+        return go_to(url_for("templates.index"))
+
+    def prepared(self, form: TemplateForm, row: Template | None) -> TemplateForm:
+        form.whatsapp_number_id.offer(list_number_names(current_scope(), provider=Provider.META))
+        return form
+
+    def around(self, row: Template | None) -> dict[str, Any]:
+        return {
+            "draft": row is None or templates.is_draft(row),
+            "words": STATUS_WORDS,
+            "helps": STATUS_HELP,
+            "reasons": REJECTION_WORDS,
+            "qualities": QUALITY_WORDS,
+            "categories": CATEGORY_WORDS,
+        }
+
+
+area = Templates()
+area.serve(blueprint)
+
+
 @blueprint.get("")
 @requires("templates.read")
 def index() -> ResponseReturnValue:
@@ -47,6 +118,7 @@ def index() -> ResponseReturnValue:
             "status": list(STATUS_WORDS),
             "category": list(CATEGORY_WORDS),
             "number": list(numbers),
+            "offered": ("on", "off"),
         },
         sorts=("name", "used", "updated"),
     )
@@ -55,6 +127,7 @@ def index() -> ResponseReturnValue:
         "templates/list.html",
         query=query,
         page=page,
+        deeds=area.deeds,
         numbers=numbers,
         words=STATUS_WORDS,
         categories=CATEGORY_WORDS,
@@ -76,67 +149,6 @@ def sync() -> ResponseReturnValue:
     return go_to(url_for("templates.index"))
 
 
-@blueprint.get("/new")
-@requires("templates.manage")
-def new() -> ResponseReturnValue:
-    return show_form("templates/form.html", prepared(TemplateForm()), **around(None))
-
-
-@blueprint.post("/new")
-@requires("templates.manage")
-def create() -> ResponseReturnValue:
-    scope = current_scope()
-    saved: list[Template] = []
-
-    def write(_row: Any, values: dict[str, Any]) -> Template:
-        saved.append(templates.create_template(values, created_by=scope.user_id))
-        return saved[-1]
-
-    answer = save_form(
-        "templates/form.html",
-        prepared(TemplateForm()),
-        kind="templates",
-        state_of=templates.state_of,
-        write=write,
-        address=address,
-        **around(None),
-    )
-    return after_saving(answer, saved)
-
-
-@blueprint.get("/<int:template_id>")
-@requires("templates.read")
-def edit(template_id: int) -> ResponseReturnValue:
-    template = templates.load_template(current_scope(), template_id)
-    state = templates.state_of(template)
-    form = prepared(TemplateForm(data=state))
-    return show_form("templates/form.html", form, state=state, **around(template))
-
-
-@blueprint.post("/<int:template_id>")
-@requires("templates.manage")
-def save(template_id: int) -> ResponseReturnValue:
-    scope = current_scope()
-    template = templates.load_template(scope, template_id)
-    saved: list[Template] = []
-
-    def write(row: Template, values: dict[str, Any]) -> Template:
-        saved.append(templates.update_template(row, values))
-        return saved[-1]
-
-    answer = save_form(
-        "templates/form.html",
-        prepared(TemplateForm(data=templates.state_of(template))),
-        kind="templates",
-        load=lambda: templates.load_template(scope, template_id, lock=True),
-        state_of=templates.state_of,
-        write=write,
-        address=address,
-        **around(template),
-    )
-    return after_saving(answer, saved)
-
-
 @blueprint.post("/<int:template_id>/submit")
 @requires("templates.manage")
 def submit(template_id: int) -> ResponseReturnValue:
@@ -144,24 +156,6 @@ def submit(template_id: int) -> ResponseReturnValue:
     template = templates.load_template(current_scope(), template_id)
     ask_meta(template.id)
     return go_to(url_for("templates.edit", template_id=template_id))
-
-
-@blueprint.post("/<int:template_id>/delete")
-@requires("templates.manage")
-def delete(template_id: int) -> ResponseReturnValue:
-    """One language, or all of the name, at Meta and here."""
-    template = templates.load_template(current_scope(), template_id)
-    ask_by_name(template.template_name)
-    before, thing = templates.state_of(template), ("templates", template.id)
-    templates.delete_template(
-        template.id,
-        all_languages=request.form.get("reach") == "all",
-        config=current_app.config["CRM"],
-    )
-    with atomic():
-        audit.record("templates.delete", thing, before=before, after={})
-    flash(_("Deleted."))
-    return go_to(url_for("templates.index"))
 
 
 @blueprint.post("/example")
@@ -195,17 +189,13 @@ def state(template_id: int) -> ResponseReturnValue:
     if wants_fragment() and template.status is not TemplateStatus.PENDING:
         # Decided: what may be done on the page is different now.
         return go_to(url_for("templates.edit", template_id=template_id))
-    return render_template("templates/_state.html", **around(template))
+    return render_template("templates/_state.html", **area.context(template))
 
 
-def after_saving(answer: ResponseReturnValue, saved: list[Template]) -> ResponseReturnValue:
-    """What Meta has already goes to it with every change; a draft when the person says so."""
-    is_saved = not (isinstance(answer, tuple) and answer[1] in (409, 422))
-    if saved and is_saved:
-        template = saved[-1]
-        if template.template_id is not None or request.form.get("review"):
-            ask_meta(template.id)
-    return answer
+def switch(row: Template, values: dict[str, Any], meta: dict[str, Any]) -> AuditLog | None:
+    before = {"is_active": row.is_active}
+    templates.switch_template(row, on=values["is_active"])
+    return audit.record("templates.update", row, before=before, after=values, meta=meta)
 
 
 def ask_meta(template_id: int) -> None:
@@ -218,30 +208,3 @@ def ask_meta(template_id: int) -> None:
         flash(f"{words} {_('Meta says')}: {told}" if told else words)
     else:
         flash(_("Sent to Meta's review."))
-
-
-def address(template: Template) -> str:
-    return url_for("templates.edit", template_id=template.id)
-
-
-def prepared(form: TemplateForm) -> TemplateForm:
-    form.whatsapp_number_id.offer(list_number_names(current_scope(), provider=Provider.META))
-    return form
-
-
-def around(template: Template | None) -> dict[str, Any]:
-    changes = find_last_changes("templates", [template.id]) if template else {}
-    words: dict[str, Callable[[], str] | Any] = {
-        "words": STATUS_WORDS,
-        "helps": STATUS_HELP,
-        "reasons": REJECTION_WORDS,
-        "qualities": QUALITY_WORDS,
-        "categories": CATEGORY_WORDS,
-    }
-    return {
-        "template": template,
-        "draft": template is None or templates.is_draft(template),
-        "editable": template is None or templates.may_edit(template),
-        "change": changes.get(template.id) if template else None,
-        **words,
-    }

@@ -17,12 +17,16 @@ from flask import (
 )
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
 
-from crm.blueprints.kit import ask_by_name, list_query, save_form, show_form, show_list
+from crm.blueprints.areas import Area
+from crm.blueprints.bulk import Deed, Rows
+from crm.blueprints.kit import ask_by_name, list_query, show_list
+from crm.blueprints.permission_words import role_word
 from crm.db import atomic, retrying
 from crm.errors import Forbidden, Invalid
 from crm.forms.users import ReasonForm, UserForm
-from crm.models import EmailKind, LinkPurpose, Role, User, UserStatus
+from crm.models import AuditLog, EmailKind, LinkPurpose, Role, User, UserStatus
 from crm.permissions import PERMISSIONS, current_scope, requires
 from crm.services import account_links, audit, emails, roles, two_factor, users
 from crm.services.kit import find_last_changes
@@ -32,6 +36,74 @@ blueprint = Blueprint("users", __name__, url_prefix="/settings/users")
 
 # A link that was made for somebody is shown on the next page, once.
 SHOWN_ONCE = "link_shown_once"
+
+
+class Users(Area[User]):
+    kind, thing, form = "users", "user", UserForm
+    deeds = {
+        "reactivate": Deed(_l("Let in again"), {"status": "active", "status_reason": None}),
+        "suspend": Deed(_l("Suspend"), {"status": "suspended"}, asks="status_reason"),
+    }
+    state_of = staticmethod(users.state_of)
+
+    def load(self, row_id: int, *, lock: bool = False) -> User:
+        return users.load_user(row_id, lock=lock)
+
+    def make(self, values: dict[str, Any]) -> User:
+        user = users.create_user(current_scope(), **values)
+        invite(user)
+        return user
+
+    def change(self, row: User, values: dict[str, Any]) -> User:
+        return users.update_user(current_scope(), row, **values)
+
+    def name_of(self, row: User) -> str:
+        return row.full_name
+
+    def may_change(self, row: User) -> bool:
+        return users.may_manage(current_scope(), row)
+
+    def rows(self) -> Rows:
+        """Many at once: whether they may enter, which is none of the form's fields."""
+        return Rows(
+            kind="users",
+            load=self.load_to_change,
+            state_of=users.access_of,
+            name_of=self.name_of,
+            put=put_access,
+            prepare=users.lock_to_end,
+        )
+
+    def delete(self, row_id: int) -> ResponseReturnValue:
+        ask_by_name(self.name_of(self.load(row_id)))
+        run(lambda: users.delete_user(current_scope(), row_id))
+        flash(_("The account was deleted."))
+        return redirect(url_for("users.index"))
+
+    def prepared(self, form: UserForm, row: User | None) -> UserForm:
+        """With the roles that this admin may give, and the one the person has."""
+        scope = current_scope()
+        given: dict[int, Role] = {role.id: role for role in users.roles_to_give(scope)}
+        if row is not None:
+            given.setdefault(row.role_id, row.role)
+        form.role_id.offer([(role.id, role_word(role)) for role in given.values()])
+        if not scope.can("users.update") and not scope.can("users.create"):
+            del form.phone  # the agent's own number: the admins' alone
+        return form
+
+    def around(self, row: User | None) -> dict[str, Any]:
+        if row is None:
+            return {}
+        return {
+            "is_self": current_scope().user_id == row.id,
+            "invited": row.password_hash == NO_PASSWORD,
+            "trouble": emails.find_trouble(row.id),
+            "link": link_of(row) if request.method == "GET" else None,
+        }
+
+
+area = Users()
+area.serve(blueprint)
 
 
 @blueprint.get("")
@@ -50,64 +122,9 @@ def index() -> ResponseReturnValue:
         "users/list.html",
         query=query,
         page=page,
-        role_words={role.name: role.display_name for role in every},
-    )
-
-
-@blueprint.get("/new")
-@requires("users.create")
-def new() -> ResponseReturnValue:
-    return show_form("users/form.html", prepared(UserForm()), **around(None))
-
-
-@blueprint.post("/new")
-@requires("users.create")
-def create() -> ResponseReturnValue:
-    scope = current_scope()
-
-    def write(_row: None, values: dict[str, Any]) -> User:
-        user = users.create_user(scope, **values)
-        invite(user)
-        return user
-
-    return save_form(
-        "users/form.html",
-        prepared(UserForm()),
-        kind="users",
-        state_of=users.state_of,
-        write=write,
-        address=lambda user: url_for("users.edit", user_id=user.id),
-        **around(None),
-    )
-
-
-@blueprint.get("/<int:user_id>")
-@requires("users.read")
-def edit(user_id: int) -> ResponseReturnValue:
-    user = users.load_user(user_id)
-    state = users.state_of(user)
-    form = prepared(UserForm(data=state), user)
-    shown = session.pop(SHOWN_ONCE, None) or {}
-    link = None
-    if shown.get("user_id") == user.id:
-        link = url_for("accounts.follow_link", token=shown["token"], _external=True)
-    return show_form("users/form.html", form, state=state, link=link, **around(user))
-
-
-@blueprint.post("/<int:user_id>")
-@requires("users.update")
-def save(user_id: int) -> ResponseReturnValue:
-    scope = current_scope()
-    user = users.load_user(user_id)
-    return save_form(
-        "users/form.html",
-        prepared(UserForm(data=users.state_of(user)), user),
-        kind="users",
-        load=lambda: users.load_user(user_id, lock=True),
-        state_of=users.state_of,
-        write=lambda row, values: users.update_user(scope, row, **values),
-        address=lambda row: url_for("users.edit", user_id=row.id),
-        **around(user),
+        deeds=area.deeds,
+        pickable=users.find_manageable(current_scope(), [user.id for user, _role in page.rows]),
+        role_words={role.name: role_word(role) for role in every},
     )
 
 
@@ -129,15 +146,6 @@ def reactivate(user_id: int) -> ResponseReturnValue:
     run(lambda: users.reactivate_user(current_scope(), user_id))
     flash(_("The account is active again."))
     return redirect(url_for("users.edit", user_id=user_id))
-
-
-@blueprint.post("/<int:user_id>/delete")
-@requires("users.delete")
-def delete(user_id: int) -> ResponseReturnValue:
-    ask_by_name(users.load_user(user_id).full_name)
-    run(lambda: users.delete_user(current_scope(), user_id))
-    flash(_("The account was deleted."))
-    return redirect(url_for("users.index"))
 
 
 @blueprint.post("/<int:user_id>/link")
@@ -223,6 +231,14 @@ def invite(user: User) -> LinkPurpose:
     return purpose
 
 
+def link_of(user: User) -> str | None:
+    """The link that was just made for this person; it is shown this once."""
+    shown = session.pop(SHOWN_ONCE, None) or {}
+    if shown.get("user_id") != user.id:
+        return None
+    return url_for("accounts.follow_link", token=shown["token"], _external=True)
+
+
 def manageable(user_id: int) -> User:
     user = users.load_user(user_id, lock=True)
     if not users.may_manage(current_scope(), user):
@@ -238,28 +254,9 @@ def run(work: Callable[[], Any]) -> None:
     retrying(unit)
 
 
-def prepared(form: UserForm, user: User | None = None) -> UserForm:
-    """With the roles that this admin may give, and the one the person has."""
-    given: dict[int, Role] = {role.id: role for role in users.roles_to_give(current_scope())}
-    if user is not None:
-        given.setdefault(user.role_id, user.role)
-    form.role_id.offer([(role.id, role.display_name) for role in given.values()])
-    if not current_scope().can("users.update") and not current_scope().can("users.create"):
-        del form.phone  # the agent's own number: the admins' alone
-    return form
-
-
-def around(user: User | None) -> dict[str, Any]:
-    """What stands around the form."""
-    if user is None:
-        return {"user": None, "may_edit": True, "change": None, "link": None, "trouble": None}
-    scope = current_scope()
-    return {
-        "user": user,
-        "may_edit": scope.can("users.update") and users.may_manage(scope, user),
-        "is_self": scope.user_id == user.id,
-        "invited": user.password_hash == NO_PASSWORD,
-        "change": find_last_changes("users", [user.id]).get(user.id),
-        "trouble": emails.find_trouble(user.id),
-        "reason_form": ReasonForm(),
-    } | ({} if request.method == "GET" else {"link": None})
+def put_access(user: User, values: dict[str, Any], meta: dict[str, Any]) -> AuditLog | None:
+    """Bring an account to a status (`values`: status, status_reason)."""
+    scope, status, reason = current_scope(), values["status"], values["status_reason"]
+    if status == UserStatus.ACTIVE:
+        return users.reactivate_user(scope, user.id, meta=meta)
+    return users.end_access(scope, user.id, status=UserStatus(status), reason=reason, meta=meta)

@@ -96,6 +96,8 @@ class Template(Model):
     # Meta has announced that the category will change to this one.
     next_category: Mapped[str | None] = mapped_column(String(50))
     synced_at: Mapped[datetime | None] = mapped_column(Timestamp)
+    # Ours, not Meta's: off = not offered to agents any more.
+    is_active: Mapped[bool] = mapped_column(server_default=text("true"))
     usage_count: Mapped[int] = mapped_column(server_default=text("0"))
     created_at: Mapped[datetime] = mapped_column(Timestamp, server_default=NOW)
     updated_at: Mapped[datetime] = mapped_column(Timestamp, server_default=NOW, onupdate=NOW)

@@ -8,6 +8,9 @@ of the number leaves until a person ends it, and messages can be written meanwhi
 
 from __future__ import annotations
 
+from datetime import datetime
+from typing import Any
+
 import structlog
 from sqlalchemy import func, select, text
 
@@ -19,7 +22,6 @@ from crm.models import (
     Provider,
     QueuedMessage,
     QueueStatus,
-    User,
     WhatsappNumber,
 )
 from crm.services.alarms import end_alarm, raise_alarm
@@ -73,16 +75,26 @@ KINDS = (
 SILENT = frozenset({"wpp_disconnected"})
 
 
-def pause_sending(number: WhatsappNumber, *, actor: User) -> None:
+def state_of(number: WhatsappNumber) -> dict[str, Any]:
+    """Whether a person has paused it; the moment as text, as the trail keeps it."""
+    since = number.sending_paused_at
+    return {
+        "sending_paused": since is not None,
+        "sending_paused_at": since.isoformat() if since else None,
+        "sending_paused_by": number.sending_paused_by,
+    }
+
+
+def pause_sending(number: WhatsappNumber, *, by: int, since: datetime | None = None) -> None:
     """Nothing leaves from this number any more; what is queued waits. Harmless when repeated.
 
-    What is at the provider's door at this moment still goes.
+    What is at the provider's door at this moment still goes. `since` brings an old pause back.
     """
     if number.sending_paused_at is None:
-        number.sending_paused_at = database_now()
-        number.sending_paused_by = actor.id
+        number.sending_paused_at = since or database_now()
+        number.sending_paused_by = by
         db.session.flush()
-        log.info("sending_paused", number_id=number.id, user_id=actor.id)
+        log.info("sending_paused", number_id=number.id, user_id=by)
 
 
 def resume_sending(number: WhatsappNumber) -> None:

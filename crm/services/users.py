@@ -7,21 +7,25 @@ super_admin stays: every step that could end one takes the lock of that role fir
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, exists, func, or_, select
 from sqlalchemy.exc import IntegrityError
 
 from crm.db import db
 from crm.errors import Conflict, Forbidden, NotFound
 from crm.models import (
     AgentStatus,
+    AuditLog,
     Chat,
     ChatStatus,
     Permission,
+    PermissionType,
     Role,
     RolePermission,
     User,
+    UserPermission,
     UserStatus,
 )
 from crm.permissions import SUPER_ADMIN, Scope, scope_of
@@ -172,12 +176,61 @@ def update_own_profile(user: User, **values: Any) -> None:
     audit.record("users.update_profile", user, before=before)
 
 
-def end_access(actor: Scope, user_id: int, *, status: UserStatus, reason: str) -> User:
+def access_of(user: User) -> dict[str, Any]:
+    """Whether they may enter, and why not."""
+    return {"status": str(user.status), "status_reason": user.status_reason}
+
+
+def find_manageable(actor: Scope, ids: Collection[int]) -> set[int]:
+    """Those of `ids` whom `actor` may manage: `may_manage` for many, in two statements."""
+    if actor.role == SUPER_ADMIN:
+        return set(ids) - {actor.user_id}
+
+    def held_in(
+        table: type[RolePermission | UserPermission], *criteria: Any
+    ) -> ColumnElement[bool]:
+        rows = exists().where(table.permission_id == Permission.id, *criteria)
+        return rows.correlate(User, Permission)
+
+    def exception(kind: PermissionType) -> ColumnElement[bool]:
+        own = UserPermission.user_id == User.id
+        return held_in(UserPermission, own, UserPermission.type == kind)
+
+    by_role = held_in(RolePermission, RolePermission.role_id == User.role_id)
+    more = exists().where(
+        Permission.is_active.is_(True),
+        Permission.name.not_in(actor.permissions),
+        or_(by_role, exception(PermissionType.GRANT)),
+        ~exception(PermissionType.REVOKE),
+    )
+    lower = Role.level > level_of(actor)
+    found = (
+        select(User.id).join(Role, Role.id == User.role_id).where(User.id.in_(ids), lower, ~more)
+    )
+    return set(db.session.scalars(found)) - {actor.user_id}
+
+
+def lock_to_end(ids: Collection[int]) -> None:
+    """For many at once: the super_admin role, then the open chats, before any account is locked."""
+    db.session.execute(
+        select(Role.id).where(Role.name == SUPER_ADMIN).with_for_update(key_share=True)
+    )
+    _lock_held_chats(ids)
+
+
+def end_access(
+    actor: Scope,
+    user_id: int,
+    *,
+    status: UserStatus,
+    reason: str,
+    meta: dict[str, Any] | None = None,
+) -> AuditLog | None:
     """Suspend (locked by an admin) or set inactive (left, on leave): out at once, chats back."""
     user = load_user(user_id)
     _check_may_manage(actor, user)
     if user.status == status:
-        return user
+        return None
     guard_last_super_admin(user)
     return_chats(user, by=actor.user_id)
     user = load_user(user_id, lock=True)
@@ -185,19 +238,19 @@ def end_access(actor: Scope, user_id: int, *, status: UserStatus, reason: str) -
     user.status = status
     user.status_reason = reason
     _close_doors(user)
-    audit.record(f"users.{_word(status)}", user, before=before, reason=reason)
-    return user
+    return audit.record(f"users.{_word(status)}", user, before=before, reason=reason, meta=meta)
 
 
-def reactivate_user(actor: Scope, user_id: int) -> User:
+def reactivate_user(
+    actor: Scope, user_id: int, *, meta: dict[str, Any] | None = None
+) -> AuditLog | None:
     """Let somebody in again; they sign in with the password they had."""
     user = load_user(user_id, lock=True)
     _check_may_manage(actor, user)
     before = audit.snapshot(user)
     user.status = UserStatus.ACTIVE
     user.status_reason = None
-    audit.record("users.reactivate", user, before=before)
-    return user
+    return audit.record("users.reactivate", user, before=before, meta=meta)
 
 
 def delete_user(actor: Scope, user_id: int) -> User:
@@ -222,20 +275,24 @@ def delete_user(actor: Scope, user_id: int) -> User:
 
 def return_chats(user: User, *, by: int) -> int:
     """Everything open that this person has goes to the head of its queue; how many chats."""
-    held = db.session.scalars(
+    held = _lock_held_chats([user.id])
+    for chat in held:
+        requeue_chat(chat, actor=person(by), reason="agent_left")
+    agents.set_agent_status(user, AgentStatus.OFFLINE, actor=person(by))
+    return len(held)
+
+
+def _lock_held_chats(user_ids: Collection[int]) -> Sequence[Chat]:
+    return db.session.scalars(
         select(Chat)
         .where(
-            Chat.assigned_agent_id == user.id,
+            Chat.assigned_agent_id.in_(user_ids),
             Chat.status.in_(HELD_STATUSES),
             Chat.deleted_at.is_(None),
         )
         .order_by(Chat.id)
         .with_for_update(key_share=True, of=Chat)
     ).all()
-    for chat in held:
-        requeue_chat(chat, actor=person(by), reason="agent_left")
-    agents.set_agent_status(user, AgentStatus.OFFLINE, actor=person(by))
-    return len(held)
 
 
 def guard_last_super_admin(user: User) -> None:
@@ -245,9 +302,7 @@ def guard_last_super_admin(user: User) -> None:
     """
     if user.role.name != SUPER_ADMIN:
         return
-    role_id = db.session.scalars(
-        select(Role.id).where(Role.name == SUPER_ADMIN).with_for_update(key_share=True)
-    ).one()
+    role_id = _lock_super_admin()
     others = select(func.count()).where(
         User.role_id == role_id,
         User.id != user.id,
@@ -256,6 +311,11 @@ def guard_last_super_admin(user: User) -> None:
     )
     if not db.session.scalar(others):
         raise LastSuperAdmin
+
+
+def _lock_super_admin() -> int:
+    role = select(Role.id).where(Role.name == SUPER_ADMIN)
+    return db.session.scalars(role.with_for_update(key_share=True)).one()
 
 
 def _close_doors(user: User) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 
 import pytest
 from flask import Flask
@@ -21,7 +22,14 @@ from crm.models import (
     Queue,
     QuickReply,
     Tag,
+    Template,
+    TemplateStatus,
+    User,
+    UserSession,
+    UserStatus,
+    WhatsappNumber,
 )
+from crm.services import templates
 from tests import factories
 from tests.blueprints.admin_desk import browser_of
 from tests.people import csrf_of
@@ -68,7 +76,7 @@ def test_many_are_switched_off_and_back_again(admin: FlaskClient) -> None:
     assert active_tags() == {"vip", "moroso", "nuevo"}
     rows = db.session.scalars(select(AuditLog).where(AuditLog.action == "tags.update")).all()
     assert [row.changes["is_active"]["after"] for row in rows] == [False, False, True, True]
-    assert rows[0].meta["bulk"] == sorted(ids[:2])
+    assert [row.meta.get("bulk") for row in rows] == [2, 2, None, None]
 
 
 def test_undo_spares_what_somebody_has_changed_since(admin: FlaskClient) -> None:
@@ -159,3 +167,120 @@ def test_an_agent_switches_off_own_quick_replies_and_not_shared_ones(app: Flask)
     db.session.rollback()
     off = select(QuickReply.shortcut).where(QuickReply.is_active.is_(False))
     assert db.session.scalars(off).all() == ["a"]
+
+
+PEOPLE = "/settings/users"
+
+
+def access(*people: User) -> list[tuple[str, str | None]]:
+    db.session.expire_all()
+    return [(str(person.status), person.status_reason) for person in people]
+
+
+def test_people_are_suspended_with_a_reason_and_let_in_again(app, admin):
+    with atomic():
+        ana, leo, gone = (factories.make_user() for _ in range(3))
+        gone.status, gone.status_reason = UserStatus.INACTIVE, "Licencia"
+        campaign = factories.make_campaign()
+        chat = factories.make_chat(campaign=campaign, agent=ana)
+    browser_of(app, ana)
+    ids = [ana.id, leo.id, gone.id]
+    assert do(admin, PEOPLE, do="suspend", ids=ids).status_code == 422  # without a reason
+    page = do(admin, PEOPLE, do="suspend", ids=ids, status_reason="Fin de contrato")
+    assert "3 rows changed." in page.text
+    assert access(ana, leo, gone) == [("suspended", "Fin de contrato")] * 3
+    assert db.session.get_one(Chat, chat.id).assigned_agent_id is None
+    live = select(UserSession.id).where(
+        UserSession.user_id == ana.id, UserSession.revoked_at.is_(None)
+    )
+    assert db.session.scalars(live).all() == []
+    do(admin, PEOPLE, undo=undo_in(page))
+    assert access(ana, leo, gone) == [
+        ("active", None), ("active", None), ("inactive", "Licencia"),
+    ]  # fmt: skip
+    told = db.session.execute(
+        select(AuditLog.action, AuditLog.entity_id).where(AuditLog.action.like("users.%"))
+    ).all()
+    assert sorted(told) == sorted(
+        [("users.suspend", user_id) for user_id in ids]
+        + [("users.reactivate", ana.id), ("users.reactivate", leo.id)]
+        + [("users.deactivate", gone.id)]
+    )
+
+
+def test_letting_people_in_again_is_taken_back_with_the_old_reason(admin):
+    with atomic():
+        ana = factories.make_user()
+        ana.status, ana.status_reason = UserStatus.SUSPENDED, "Claves compartidas"
+    page = do(admin, PEOPLE, do="reactivate", ids=[ana.id])
+    assert access(ana) == [("active", None)]
+    do(admin, PEOPLE, undo=undo_in(page))
+    assert access(ana) == [("suspended", "Claves compartidas")]
+
+
+def test_nobody_suspends_themselves_so_that_a_super_admin_always_stays(app):
+    with atomic():
+        me, other = (factories.make_user(role="super_admin") for _ in range(2))
+        agent = factories.make_user()
+    client = browser_of(app, me)
+    client.environ_base["HTTP_X_CSRFTOKEN"] = csrf_of(client, "/profile")
+    listed = client.get(PEOPLE).text
+    assert f'name="ids" value="{agent.id}"' in listed
+    assert f'name="ids" value="{me.id}"' not in listed
+    ids = [me.id, other.id, agent.id]
+    assert do(client, PEOPLE, do="suspend", ids=ids, status_reason="x").status_code == 403
+    assert access(me, other, agent) == [("active", None)] * 3
+    do(client, PEOPLE, do="suspend", ids=ids[1:], status_reason="x")
+    assert access(me, other, agent) == [("active", None), ("suspended", "x"), ("suspended", "x")]
+
+
+def test_numbers_pause_and_undo_brings_back_who_paused_them_and_when(admin):
+    with atomic():
+        first, second = factories.make_number(), factories.make_number()
+        somebody = factories.make_user()
+        second.sending_paused_at = datetime(2026, 5, 4, 3, 2, 1, tzinfo=UTC)
+        second.sending_paused_by = somebody.id
+    ids = [first.id, second.id]
+    page = do(admin, "/settings/numbers", do="pause", ids=ids)
+    assert "1 row changed." in page.text  # the other was paused already, by somebody else
+    do(admin, "/settings/numbers", undo=undo_in(page))
+    db.session.refresh(first)
+    assert first.sending_paused_at is None
+    page = do(admin, "/settings/numbers", do="resume", ids=ids)
+    do(admin, "/settings/numbers", undo=undo_in(page))
+    db.session.rollback()
+    number = db.session.get_one(WhatsappNumber, second.id)
+    assert number.sending_paused_at == datetime(2026, 5, 4, 3, 2, 1, tzinfo=UTC)
+    assert number.sending_paused_by == somebody.id
+    told = db.session.scalars(
+        select(AuditLog.action).where(AuditLog.action.like("numbers.%")).order_by(AuditLog.id)
+    ).all()
+    assert told == ["numbers.pause", "numbers.resume", "numbers.resume", "numbers.pause"]
+
+
+def test_a_template_that_is_switched_off_is_not_offered_nor_sent(admin):
+    with atomic():
+        chat = factories.make_chat(campaign=factories.make_campaign(number=factories.make_number()))
+        kept, off = (
+            factories.save(
+                Template(
+                    whatsapp_number_id=chat.whatsapp_number_id, template_name=name, language="es",
+                    body_content="Hola", status=TemplateStatus.APPROVED, template_id=name,
+                )
+            )
+            for name in ("aviso", "promo")
+        )  # fmt: skip
+    page = do(admin, "/settings/templates", do="off", ids=[off.id])
+    db.session.expire_all()
+    assert [each.id for each in templates.find_sendable(chat.whatsapp_number_id)] == [kept.id]
+    with pytest.raises(templates.SwitchedOff):
+        templates.load_sendable(chat, off.id)
+    listed = admin.get("/settings/templates?offered=off").text
+    assert "promo" in listed
+    assert "aviso" not in listed
+    do(admin, "/settings/templates", undo=undo_in(page))
+    db.session.rollback()
+    assert db.session.get_one(Template, off.id).is_active
+    one = f"/settings/templates/{off.id}"
+    answer = admin.post("/settings/templates/bulk", data={"do": "off", "ids": off.id, "back": one})
+    assert answer.location == one

@@ -16,9 +16,16 @@ from crm.db import atomic, db
 from crm.jobs.audit import seal
 from crm.models import AuditLog
 from crm.services import audit
-from tests import factories
+from tests import audit_names, factories
 
 KEY = b"k" * 32
+
+
+@pytest.fixture(autouse=True)
+def made_up_names() -> Iterator[None]:
+    audit_names.loose.add(__name__)
+    yield
+    audit_names.loose.clear()
 
 
 def write_rows(count: int) -> None:

@@ -57,8 +57,8 @@ def open_alarms():
 
 def test_a_paused_number_sends_nothing_and_keeps_everything(number, message):
     with atomic():
-        sending.pause_sending(number, actor=make_user())
-        sending.pause_sending(number, actor=make_user())
+        sending.pause_sending(number, by=make_user().id)
+        sending.pause_sending(number, by=make_user().id)
     assert (due(), claim(number)) == ([], [])
     assert sending.count_waiting(number.id) == 1
     with atomic():
@@ -71,7 +71,7 @@ def test_a_pause_of_one_number_is_none_of_another(number, message):
     other = make_number(rate_limit_per_minute=0)
     make_queued_message(make_chat(number=other))
     with atomic():
-        sending.pause_sending(number, actor=make_user())
+        sending.pause_sending(number, by=make_user().id)
     assert due() == [other.id]
 
 

@@ -72,6 +72,32 @@ def test_nobody_gives_a_role_that_may_do_more_than_they(office: Scope) -> None:
     assert large not in users.roles_to_give(office)
 
 
+def test_who_may_be_managed_is_the_same_for_many_and_for_one(office: Scope) -> None:
+    with atomic():
+        role = make_role("lector", "chats.read", "chats.export", level=3)
+        more_rights = make_role("lectora", "chats.read", "chats.export", level=3)
+        people = [factories.make_user(role=role) for _ in range(3)]
+        people += [factories.make_user(role=more_rights) for _ in range(2)]
+        people += [factories.make_user(role=make_role("igual", "chats.read", level=1))]
+        people += [
+            factories.make_user(role="super_admin"),
+            db.session.get_one(User, office.user_id),
+        ]
+        for person, name, kind in (
+            (people[0], "chats.export", PermissionType.REVOKE),
+            (people[1], "audit.read", PermissionType.GRANT),
+            (people[3], "chats.export", PermissionType.REVOKE),
+        ):
+            exception = UserPermission(
+                user_id=person.id, permission_id=permission(name).id, type=kind
+            )
+            db.session.add(exception)
+    db.session.expire_all()
+    one_by_one = {person.id for person in people if users.may_manage(office, person)}
+    assert users.find_manageable(office, [person.id for person in people]) == one_by_one
+    assert one_by_one == {people[0].id, people[3].id}
+
+
 def test_nobody_manages_who_may_do_something_that_they_may_not(office: Scope) -> None:
     """A reset link for such an account would hand its rights over."""
     with atomic():

@@ -34,7 +34,7 @@ PERSONAL_TABLES = {"clients", "client_identities", "client_tags"}
 # They move by themselves and would stand in every row.
 UNTOLD = {
     "id", "created_at", "updated_at", "created_by", "last_activity_at", "last_login_at",
-    "failed_login_attempts", "locked_until", "last_two_factor_step", "last_two_factor_at",
+    "failed_login_attempts", "locked_until", "last_two_factor_step", "last_two_factor_at", "lapses",
 }  # fmt: skip
 LONGEST_TEXT = 2000
 

@@ -8,10 +8,12 @@ from crm.services.templates.rows import (
     load_template,
     may_edit,
     state_of,
+    switch_template,
     update_template,
 )
 from crm.services.templates.sending import (
     NotApproved,
+    SwitchedOff,
     find_sendable,
     guess_for,
     guess_values,
@@ -42,6 +44,7 @@ __all__ = [
     "NoAccount",
     "NotApproved",
     "Refused",
+    "SwitchedOff",
     "TemplateKey",
     "apply_template_category",
     "apply_template_change",
@@ -64,6 +67,7 @@ __all__ = [
     "queue_template",
     "state_of",
     "submit_template",
+    "switch_template",
     "sync_templates",
     "update_template",
     "upload_example",

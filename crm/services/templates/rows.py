@@ -52,6 +52,8 @@ def find_templates(scope: Scope, query: ListQuery) -> Page:
         statement = statement.where(Template.status == status)
     if category := query.filters.get("category"):
         statement = statement.where(Template.category == category)
+    if offered := query.filters.get("offered"):
+        statement = statement.where(Template.is_active.is_(offered == "on"))
     if number := query.filters.get("number"):
         statement = statement.where(Template.whatsapp_number_id == int(number))
     return find_page(
@@ -117,6 +119,12 @@ def update_template(template: Template, values: Mapping[str, Any]) -> Template:
     _write(template, values)
     db.session.flush()
     return template
+
+
+def switch_template(template: Template, *, on: bool) -> None:
+    """Off: no agent finds or sends it any more. Meta knows nothing of it."""
+    template.is_active = on
+    db.session.flush()
 
 
 def _write(template: Template, values: Mapping[str, Any]) -> None:

@@ -34,6 +34,11 @@ class NotApproved(Conflict):
     message = "Meta has not approved this template, or has paused it: choose another one."
 
 
+class SwitchedOff(Conflict):
+    code = "template_switched_off"
+    message = "This template was switched off in the settings: choose another one."
+
+
 def find_sendable(whatsapp_number_id: int) -> list[Template]:
     """The templates that may leave from this number, the most used first."""
     return list(
@@ -42,6 +47,7 @@ def find_sendable(whatsapp_number_id: int) -> list[Template]:
             .where(
                 Template.whatsapp_number_id == whatsapp_number_id,
                 Template.status == TemplateStatus.APPROVED,
+                Template.is_active.is_(True),
             )
             .order_by(Template.usage_count.desc(), Template.template_name, Template.language)
         )
@@ -49,7 +55,7 @@ def find_sendable(whatsapp_number_id: int) -> list[Template]:
 
 
 def load_sendable(chat: Chat, template_id: int) -> Template:
-    """An approved template of the chat's number; NotFound, NotApproved."""
+    """An approved template of the chat's number; NotFound, NotApproved, SwitchedOff."""
     return load_for_number(chat.whatsapp_number_id, template_id)
 
 
@@ -60,6 +66,8 @@ def load_for_number(whatsapp_number_id: int, template_id: int) -> Template:
         raise NotFound
     if template.status is not TemplateStatus.APPROVED:
         raise NotApproved
+    if not template.is_active:
+        raise SwitchedOff
     return template
 
 
@@ -97,8 +105,8 @@ def queue_template(
 
     `header_file` is the header's file as the provider gets it, `file` its row.
 
-    Raises NotFound, NotApproved, Invalid for missing or too long values, and what `queue_outbound`
-    raises; OptedOut for advertising to somebody who has not agreed to it.
+    Raises NotFound, NotApproved, SwitchedOff, Invalid for missing or too long values, and what
+    `queue_outbound` raises; OptedOut for advertising to somebody who has not agreed to it.
     """
     template = load_sendable(chat, template_id)
     filled = fill(template, values, file=header_file)

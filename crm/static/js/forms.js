@@ -225,6 +225,14 @@ document.addEventListener("change", (event) => {
   line.textContent = picked === 1 ? line.dataset.one : fill(line.dataset.many, { n: picked });
 });
 
+// The name that a confirmation asks for: said beside the field, before anything is sent.
+document.addEventListener("input", ({ target }) => {
+  const form = target.closest("form[data-confirm]");
+  if (!form || target.name !== "confirm_name") return;
+  const plain = (text) => text.trim().split(/\s+/).join(" ").toLowerCase();
+  target.setCustomValidity(plain(target.value) === plain(form.dataset.confirm) ? "" : form.dataset.other);
+});
+
 // A link of the summary leads into the field, a group included.
 document.addEventListener("click", (event) => {
   const link = event.target.closest(".summary a[href^='#']");
