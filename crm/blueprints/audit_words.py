@@ -16,9 +16,10 @@ from crm.blueprints.permission_words import WORDS as PERMISSION_WORDS
 from crm.blueprints.roles import MODULES
 from crm.forms.campaigns import CampaignForm
 from crm.forms.kit import AdminForm
-from crm.forms.numbers import NumberForm
+from crm.forms.numbers import NumberForm, NumberPreferences
 from crm.forms.queues import QueueForm
 from crm.forms.quick_replies import QuickReplyForm
+from crm.forms.routing import RoutingForm
 from crm.forms.rules import RuleForm
 from crm.forms.tags import TagForm
 from crm.forms.templates import TemplateForm
@@ -71,6 +72,15 @@ FIELDS = {
     "permissions": _l("Permissions"), "order": _l("Order"), "is_active": _l("Active"),
     "sending_paused": _l("Sending is paused"), "sending_paused_at": _l("Paused since"),
     "sending_paused_by": _l("Paused by"), "enter_sends": _l("Enter sends"),
+    "uses_phone": _l("Also used on its phone"),
+    "phone_number": _l("Phone"), "first_name": _l("First name"), "last_name": _l("Last name"),
+    "email": _l("E-mail"), "company": _l("Company"), "city": _l("City"),
+    "country": _l("Country"), "address": _l("Address"), "notes": _l("Notes"),
+    "lead_status": _l("Lead status"), "lead_score": _l("Lead score"), "segment": _l("Segment"),
+    "is_blocked": _l("Blocked"), "block_reason": _l("Reason of the block"),
+    "opt_in": _l("Agreed to advertising"), "opt_in_date": _l("Agreed on"),
+    "custom_fields": _l("Own fields"), "ltv": _l("Value of purchases"),
+    "total_purchases": _l("Purchases"), "last_purchase_at": _l("Last purchase"),
 }  # fmt: skip
 # Words of enums and the like, where a value stands for one of a few.
 VALUES = {
@@ -92,11 +102,12 @@ ERRORS = {
     "wrong_code": _l("wrong code"),
     "last_super_admin": _l("the last super administrator"),
 }  # fmt: skip
-# The table of a row -> the form in which its fields have their labels.
-FORMS: dict[str, type[AdminForm]] = {
-    "users": UserForm, "roles": RoleForm, "campaigns": CampaignForm, "queues": QueueForm,
-    "routing_rules": RuleForm, "whatsapp_numbers": NumberForm, "quick_replies": QuickReplyForm,
-    "templates": TemplateForm, "tags": TagForm,
+# The table of a row -> the forms in which its fields have their labels.
+FORMS: dict[str, tuple[type[AdminForm], ...]] = {
+    "users": (UserForm,), "roles": (RoleForm,), "campaigns": (CampaignForm,),
+    "queues": (QueueForm,), "routing_rules": (RuleForm,), "whatsapp_numbers": (NumberForm,),
+    "quick_replies": (QuickReplyForm,), "templates": (TemplateForm,), "tags": (TagForm,),
+    "settings": (RoutingForm, NumberPreferences),
 }  # fmt: skip
 
 
@@ -161,8 +172,12 @@ def audit_value(value: Any, name: str = "") -> str:
 @cache
 def labels(entity_type: str) -> dict[str, Any]:
     """Column -> label, still lazy: the language is each reader's."""
-    form = FORMS[entity_type]
-    fields = {name: getattr(form, name) for name in dir(form) if not name.startswith("_")}
+    fields = {
+        name: getattr(form, name)
+        for form in FORMS[entity_type]
+        for name in dir(form)
+        if not name.startswith("_")
+    }
     return {
         name: unbound.args[0]
         for name, unbound in fields.items()

@@ -1,19 +1,15 @@
 """How chats move: the table, the facts of each state, the event rows, and who is told."""
 
-import json
-import threading
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import select
 
-from crm import doorbell, events
 from crm.db import atomic, db
 from crm.errors import NotFound
 from crm.lib.clock import utcnow
-from crm.models import CHAT_MOVES, Chat, ChatEvent, ChatOwner, ChatStatus, Message, PendingReason
+from crm.models import CHAT_MOVES, Chat, ChatOwner, ChatStatus, PendingReason
 from crm.services import chats
 from crm.services.chats import (
     SYSTEM,
@@ -23,8 +19,9 @@ from crm.services.chats import (
     OpenChatExists,
     person,
 )
-from tests.cast import Cast, make_cast
-from tests.factories import make_chat, make_client, make_message, make_user
+from tests.cast import Cast
+from tests.factories import make_client, make_user
+from tests.services.chat_desk import Heard, chat_in, events_of, run_together
 
 # product.md, the table of states: what each may become.
 ALLOWED = {
@@ -38,65 +35,6 @@ ALLOWED = {
     "closed": {"queued", "assigned"},
     "abandoned": {"queued", "assigned"},
 }
-
-
-class Heard:
-    """Everything published and rung while it listens, as the wire carries it."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.events: list[dict[str, Any]] = []
-        self.rings: list[tuple[str, Any]] = []
-        publish, ring = events.publish_all, doorbell.ring
-        monkeypatch.setattr(events, "publish_all", lambda pairs: self._publish(publish, pairs))
-        monkeypatch.setattr(doorbell, "ring", lambda *ringing: self._ring(ring, *ringing))
-
-    def _publish(self, publish: Any, pairs: Any) -> None:
-        pairs = list(pairs)
-        self.events += [json.loads(events.encode(*pair)) for pair in pairs]
-        publish(pairs)
-
-    def _ring(self, ring: Any, name: str, key: Any) -> Any:
-        self.rings.append((name, key))
-        return ring(name, key)
-
-    def audiences(self, name: str) -> list[dict[str, Any]]:
-        return [event["audience"] for event in self.events if event["name"] == name]
-
-
-@pytest.fixture
-def heard(monkeypatch: pytest.MonkeyPatch) -> Heard:
-    return Heard(monkeypatch)
-
-
-@pytest.fixture
-def cast(database: Flask) -> Cast:
-    with atomic():
-        return make_cast()
-
-
-def chat_in(status: str, cast: Cast, **fields: Any) -> Chat:
-    """A committed chat of Laura's in this state."""
-    owned = {"assigned", "active", "pending", "transferred", "closed", "abandoned"}
-    with atomic():
-        if status in owned:
-            fields = {"agent": cast.laura, **fields}
-        if status == "transferred":
-            fields = {"offered_agent_id": cast.jhon.id, "offered_at": utcnow(), **fields}
-        if status == "pending":
-            fields = {"pending_reason": PendingReason.CUSTOMER, **fields}
-        return make_chat(
-            campaign=cast.sales,
-            number=cast.number,
-            **{"queue_id": cast.queue.id, "status": ChatStatus(status), **fields},
-        )
-
-
-def events_of(chat: Chat) -> list[ChatEvent]:
-    return list(
-        db.session.scalars(
-            select(ChatEvent).where(ChatEvent.chat_id == chat.id).order_by(ChatEvent.id)
-        )
-    )
 
 
 @pytest.mark.parametrize("before", list(ChatStatus))
@@ -308,149 +246,6 @@ def test_nobody_picks_a_closed_chat(cast: Cast):
         chats.pick_chat(chat, cast.jhon)
 
 
-def test_the_first_human_word_makes_it_active_and_ends_the_wait(cast: Cast):
-    chat = chat_in("assigned", cast, waiting_since=utcnow())
-    with atomic():
-        chats.record_human_reply(chat, cast.laura)
-    assert chat.status is ChatStatus.ACTIVE
-    assert chat.first_response_at is not None
-    assert chat.waiting_since is None
-    (event,) = events_of(chat)
-    assert (event.kind, event.actor_user_id) == ("answered", cast.laura.id)
-
-
-@pytest.mark.parametrize("status", ["new", "bot", "queued"])
-def test_whoever_answers_a_chat_that_nobody_has_gets_it(cast: Cast, status: str, heard: Heard):
-    chat = chat_in(status, cast)
-    with atomic():
-        chats.record_human_reply(chat, cast.jhon)
-    assert (chat.status, chat.assigned_agent_id) == (ChatStatus.ACTIVE, cast.jhon.id)
-    assert chat.assigned_at is not None
-    assert chat.owner is ChatOwner.HUMAN
-    if status == "bot":
-        assert chat.bot_ended_at is not None
-
-
-def test_a_word_by_somebody_else_counts_as_theirs_and_leaves_the_owner(cast: Cast):
-    chat = chat_in("assigned", cast)
-    with atomic():
-        chats.record_human_reply(chat, cast.jhon)
-    assert (chat.status, chat.assigned_agent_id) == (ChatStatus.ACTIVE, cast.laura.id)
-    (event,) = events_of(chat)
-    assert event.actor_user_id == cast.jhon.id
-
-
-def test_the_first_response_is_set_once(cast: Cast):
-    chat = chat_in("assigned", cast)
-    with atomic():
-        chats.record_human_reply(chat, cast.laura)
-    first = chat.first_response_at
-    with atomic():
-        chats.assign_chat(chat, cast.jhon, actor=person(cast.marta.id), reason="by_hand")
-    with atomic():
-        chats.record_human_reply(chat, cast.jhon)
-    assert chat.first_response_at == first
-
-
-def test_a_further_word_moves_nothing_but_ends_the_wait(cast: Cast, heard: Heard):
-    chat = chat_in("active", cast, waiting_since=utcnow())
-    with atomic():
-        chats.record_human_reply(chat, cast.laura)
-    assert chat.waiting_since is None
-    assert events_of(chat) == []
-    assert len(heard.audiences("chat_changed")) == 1
-
-
-def test_a_word_takes_the_chat_back_from_the_phone(cast: Cast):
-    chat = chat_in("active", cast, owner=ChatOwner.PHONE)
-    with atomic():
-        chats.record_human_reply(chat, cast.laura)
-    assert chat.owner is ChatOwner.HUMAN
-
-
-def test_writing_into_the_silence_keeps_a_chat_pending(cast: Cast):
-    chat = chat_in("pending", cast)
-    with atomic():
-        chats.record_human_reply(chat, cast.laura)
-    assert chat.status is ChatStatus.PENDING
-    assert chat.pending_reason is PendingReason.CUSTOMER
-
-
-def test_the_one_to_whom_it_is_offered_accepts_by_writing(cast: Cast):
-    chat = chat_in("transferred", cast)
-    with atomic():
-        chats.record_human_reply(chat, cast.laura)
-    assert (chat.status, chat.assigned_agent_id) == (ChatStatus.TRANSFERRED, cast.laura.id)
-    with atomic():
-        chats.record_human_reply(chat, cast.jhon)
-    assert (chat.status, chat.assigned_agent_id) == (ChatStatus.ACTIVE, cast.jhon.id)
-    assert chat.offered_agent_id is None
-
-
-def test_nobody_writes_into_a_closed_chat(cast: Cast):
-    chat = chat_in("closed", cast)
-    with pytest.raises(ChatIsOver, match="Reopen"), atomic():
-        chats.record_human_reply(chat, cast.laura)
-
-
-def test_reading_is_the_owner_s_and_a_peek_changes_nothing(cast: Cast, heard: Heard):
-    chat = chat_in("active", cast)
-    with atomic():
-        first, second = make_message(chat), make_message(chat)
-        ours = make_message(chat, direction="outbound")
-    version = chat.version
-    with atomic():
-        assert chats.mark_read(chat, cast.marta) == 0
-    db.session.refresh(chat)
-    assert (chat.unread_count, chat.version) == (2, version)
-    assert heard.events == []
-    with atomic():
-        assert chats.mark_read(chat, cast.laura) == 2
-    for message in (first, second, ours):
-        db.session.refresh(message)
-    assert chat.unread_count == 0
-    assert first.read_at is not None
-    assert second.read_at is not None
-    assert ours.read_at is None
-    assert len(heard.audiences("chat_changed")) == 1
-
-
-def test_reading_again_is_silent(cast: Cast, heard: Heard):
-    chat = chat_in("active", cast)
-    with atomic():
-        make_message(chat)
-    with atomic():
-        chats.mark_read(chat, cast.laura)
-    heard.events.clear()
-    with atomic():
-        assert chats.mark_read(chat, cast.laura) == 0
-    assert heard.events == []
-
-
-def test_a_message_that_comes_while_it_is_read_is_not_lost_from_the_count(cast: Cast):
-    """The reader holds the chat; what comes in meanwhile counts after the zero."""
-    chat = chat_in("active", cast)
-    with atomic():
-        make_message(chat)
-
-    def receive(app: Flask) -> None:
-        with app.app_context(), atomic():
-            make_message(chats.lock_chat(chat.id))
-
-    with atomic():
-        chats.mark_read(chat, cast.laura)
-        thread = threading.Thread(target=receive, args=(app_of(),))
-        thread.start()
-        thread.join(timeout=0.2)
-        assert thread.is_alive(), "the second writer waits for the reader"
-    thread.join(timeout=10)
-    db.session.refresh(chat)
-    unread = db.session.scalars(
-        select(Message).where(Message.chat_id == chat.id, Message.read_at.is_(None))
-    ).all()
-    assert chat.unread_count == len(unread) == 1
-
-
 def test_closing_keeps_the_agent_and_frees_the_place(cast: Cast, heard: Heard):
     chat = chat_in("active", cast, waiting_since=utcnow())
     with atomic():
@@ -539,29 +334,3 @@ def test_a_refused_move_tells_nobody(cast: Cast, heard: Heard):
         close_and_fail()
     assert heard.events == []
     assert heard.rings == []
-
-
-def app_of() -> Flask:
-    from flask import current_app
-
-    return current_app._get_current_object()  # type: ignore[attr-defined]
-
-
-def run_together(work: Any, count: int) -> None:
-    """Start `count` threads at the same moment and wait for them; an error in one is raised."""
-    app, gate, errors = app_of(), threading.Barrier(count), []
-
-    def run() -> None:
-        gate.wait()
-        try:
-            work(app)
-        except BaseException as error:
-            errors.append(error)
-
-    threads = [threading.Thread(target=run) for _ in range(count)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(timeout=30)
-    if errors:
-        raise errors[0]

@@ -35,6 +35,7 @@ PERSONAL_TABLES = {"clients", "client_identities", "client_tags"}
 UNTOLD = {
     "id", "created_at", "updated_at", "created_by", "last_activity_at", "last_login_at",
     "failed_login_attempts", "locked_until", "last_two_factor_step", "last_two_factor_at", "lapses",
+    "total_messages_sent", "total_messages_received",
 }  # fmt: skip
 LONGEST_TEXT = 2000
 

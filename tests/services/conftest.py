@@ -1,0 +1,21 @@
+"""What several of these modules start from; a module may have its own under the same name."""
+
+from __future__ import annotations
+
+import pytest
+from flask import Flask
+
+from crm.db import atomic
+from tests.cast import Cast, make_cast
+from tests.services.chat_desk import Heard
+
+
+@pytest.fixture
+def heard(monkeypatch: pytest.MonkeyPatch) -> Heard:
+    return Heard(monkeypatch)
+
+
+@pytest.fixture
+def cast(database: Flask) -> Cast:
+    with atomic():
+        return make_cast()
