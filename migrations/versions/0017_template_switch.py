@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0016_template_switch"
-down_revision = "0015_note_mentions"
+revision = "0017_template_switch"
+down_revision = "0016_note_edits"
 branch_labels = None
 depends_on = None
 
