@@ -61,7 +61,8 @@ DETAILS = {
 # Tables whose word is not the one of their module.
 THINGS = {
     "routing_rules": MODULES["rules"], "whatsapp_numbers": MODULES["numbers"],
-    "webhook_events": _l("Deliveries"), "webhook_replays": _l("Processing again"),
+    "chat_notes": MODULES["notes"], "webhook_events": _l("Deliveries"),
+    "webhook_replays": _l("Processing again"),
 }  # fmt: skip
 # Fields that are in no form of theirs.
 FIELDS = {
@@ -79,6 +80,8 @@ FIELDS = {
     "lead_status": _l("Lead status"), "lead_score": _l("Lead score"), "segment": _l("Segment"),
     "is_blocked": _l("Blocked"), "block_reason": _l("Reason of the block"),
     "opt_in": _l("Agreed to advertising"), "opt_in_date": _l("Agreed on"),
+    "chat_id": _l("Chat"), "user_id": _l("Person"), "content": _l("Text"),
+    "edited_at": _l("Edited"), "client_key": _l("Mark of the form"),
     "custom_fields": _l("Own fields"), "ltv": _l("Value of purchases"),
     "total_purchases": _l("Purchases"), "last_purchase_at": _l("Last purchase"),
 }  # fmt: skip

@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError, ProgrammingError
 
 from crm.db import atomic, db
 from crm.jobs.audit import seal
-from crm.models import AuditLog
+from crm.models import AuditLog, ChatNote
 from crm.services import audit
 from tests import audit_names, factories
 
@@ -176,6 +176,23 @@ def test_customers_are_kept_as_keyed_hashes(database: Flask) -> None:
     assert row.changes["first_name"]["before"] == audit.keyed_hash("Carolina")
     assert "arolina" not in json.dumps(row.changes)
     assert "99988" not in json.dumps(row.changes)
+
+
+def test_what_is_noted_about_a_customer_is_not_in_the_trail(database: Flask) -> None:
+    with atomic():
+        chat = factories.make_chat(campaign=factories.make_campaign())
+        author = factories.make_user()
+        note = factories.save(ChatNote(chat_id=chat.id, user_id=author.id, content="Está en mora"))
+        before = audit.snapshot(note)
+        note.content = "Ya pagó"
+        row = audit.record("notes.update", note, before=before)
+    assert row is not None
+    assert row.changes == {
+        "content": {
+            "before": audit.keyed_hash("Está en mora"),
+            "after": audit.keyed_hash("Ya pagó"),
+        }
+    }
 
 
 def test_nothing_changed_leaves_no_row(database: Flask) -> None:

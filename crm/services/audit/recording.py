@@ -28,9 +28,10 @@ from crm.models import AuditLog
 
 # Columns whose value never enters the trail; that it changed does.
 SECRET_WORDS = ("password", "secret", "token", "api_key")
-# Tables about customers: words of theirs are kept as a keyed hash, so that a person can be erased
-# from the product without touching the trail, while two rows still tell "the same value".
-PERSONAL_TABLES = {"clients", "client_identities", "client_tags"}
+# Tables about customers, what is noted about them too: their words are kept as a keyed hash, so
+# that a person can be erased from the product without touching the trail, while two rows still
+# tell "the same value".
+PERSONAL_TABLES = {"clients", "client_identities", "client_tags", "chat_notes"}
 # They move by themselves and would stand in every row.
 UNTOLD = {
     "id", "created_at", "updated_at", "created_by", "last_activity_at", "last_login_at",
