@@ -191,6 +191,11 @@ def test_the_whole_way_can_be_gone_by_keyboard(desk: Page) -> None:
     desk.keyboard.type("carla")
     expect(desk.locator("#rows .name").first).to_have_text("Carla Tres")
     expect(row_of(desk, "Ana Uno")).to_have_count(0)
+    # What was found is marked, and the chat opens at it.
+    expect(desk.locator("#rows mark")).to_have_text("Carla")
+    row_of(desk, "Carla Tres").locator("a").click()
+    expect(desk.locator("#log .flash")).to_contain_text("Hola, soy Carla Tres")
+    expect(desk.locator("#thread-title")).to_have_text("Carla Tres")
     desk.keyboard.press("Escape")
     expect(desk.locator("#rows .name")).to_have_count(3)
     desk.keyboard.press("Escape")
