@@ -119,77 +119,6 @@ def lead_word(status: LeadStatus) -> str:
     }[status]
 
 
-@blueprint.app_template_filter("receipt_reason")
-def receipt_reason(reason: str | None) -> str:
-    """Why a chat moved, for people; a reason that somebody typed stays as it is."""
-    words = {
-        "routed": "",
-        "turn": _("it was their turn"),
-        "last_agent": _("they attended this customer before"),
-        "last_agent_not_free": _("by turn, as the last agent is not free"),
-        "least_busy": _("the least busy"),
-        "skills": _("they know the matter"),
-        "skills_partial": _("they know part of the matter"),
-        "priority": _("by priority"),
-        "picked": _("taken by hand"),
-        "agent_offline": _("the agent went offline"),
-        "no_answer": _("nobody had answered"),
-        "manual": _("agents take chats by hand"),
-        "nobody_free": _("no agent is free right now"),
-        "nobody_skilled": _("no free agent knows the matter"),
-        "opened": "",
-        "accepted": _("they accepted it"),
-        "rule_agent": _("a rule chose them"),
-        "back_customer_wrote": _("their customer has written again"),
-        "back_reopened": _("their customer came back"),
-        "back_snooze_over": _("its time has come"),
-        "customer_wrote": _("the customer has written again"),
-        "snooze_over": _("its time has come"),
-        "phone_silent": _("the phone has not gone on"),
-        "handed_over": _("handed over"),
-        "transferred": _("passed on"),
-        "agent_left": _("the agent has left"),
-        "queue_closed": _("their queue was switched off"),
-        "max_wait": _("the longest wait has passed"),
-        "bot_done": _("the bot hands over"),
-        "bot_silent": _("the bot did not answer"),
-        "offer_declined": _("the offer was declined"),
-        "offer_expired": _("nobody answered the offer"),
-        "offer_gone": _("the one it was offered to has gone"),
-        "offer_withdrawn": _("the offer was taken back"),
-        "outside_hours": _("it is outside business hours"),
-        "campaign_paused": _("the campaign is paused"),
-        "campaign_ended": _("the campaign has ended"),
-        "its_turn": _("it is its turn now"),
-        "not_waiting": _("it does not wait: it has somebody"),
-        "by_hand": "",
-        "resumed": "",
-        "phone_greeting": _("what the phone had said was its automatic greeting"),
-    }
-    return words.get(reason or "", reason or "")
-
-
-@blueprint.app_template_filter("condition_word")
-def condition_word(code: str | None) -> str:
-    """Why a rule did not decide: the condition that failed, or what became of its target."""
-    words = {
-        "client_tag": _("the tag"),
-        "segment": _("the segment"),
-        "lead_status": _("the lead status"),
-        "keyword": _("the word"),
-        "regex": _("the pattern"),
-        "message_type": _("the kind of message"),
-        "first_contact": _("the first contact"),
-        "number_id": _("the number"),
-        "hours": _("the hours"),
-        "bot_variable": _("the bot's variable"),
-        "country": _("the country"),
-        "target_gone": _("matched, but its target takes nothing"),
-        "bot_had_it": _("matched, but that bot has just ended"),
-    }
-    return words.get(code or "", code or "")
-
-
 @blueprint.app_template_filter("iso_moment")
 def iso_moment(text: str, style: str) -> Markup | str:
     """A moment that an event keeps as text."""
@@ -197,38 +126,6 @@ def iso_moment(text: str, style: str) -> Markup | str:
         return moment(datetime.fromisoformat(text), style)
     except ValueError:
         return text
-
-
-@blueprint.app_template_filter("strategy_word")
-def strategy_word(strategy: str) -> str:
-    words = {
-        "round_robin": _("By turns"),
-        "least_busy": _("Least busy"),
-        "skills": _("By skills"),
-        "priority": _("By priority"),
-        "last_agent": _("Last agent"),
-        "manual": _("By hand"),
-    }
-    return words.get(strategy, strategy)
-
-
-@blueprint.app_template_filter("obstacle_word")
-def obstacle_word(code: str) -> str:
-    """Why automatic assignment passed an agent by."""
-    words = {
-        "user_inactive": _("account not active"),
-        "not_in_campaign": _("not in this campaign"),
-        "not_permitted": _("may not answer"),
-        "busy": _("busy"),
-        "paused": _("paused"),
-        "offline": _("offline"),
-        "auto_assign_off": _("receives by hand only"),
-        "full": _("no place free"),
-        "campaign_full": _("no place free in this campaign"),
-        "skills": _("lacks a skill"),
-        "lapsed": _("did not answer it before"),
-    }
-    return words.get(code, code)
 
 
 @blueprint.app_template_filter("country_name")

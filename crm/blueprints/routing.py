@@ -18,8 +18,8 @@ from crm.extensions import htmx
 from crm.forms.routing import RoutingForm, TrialForm
 from crm.forms.rules import ACTION_WORDS
 from crm.lib.text import clean
-from crm.models import Campaign, RoutingRule
-from crm.permissions import current_scope, requires
+from crm.models import Campaign, Client, Message, RoutingRule
+from crm.permissions import current_scope, requires, visible_chats
 from crm.services import audit, rules
 from crm.services.campaigns import list_campaign_names, load_campaign
 from crm.services.numbers import list_number_names
@@ -163,6 +163,7 @@ def read_day(zone: ZoneInfo) -> datetime:
 @blueprint.get("/try")
 @requires("rules.read")
 def ask_trial() -> ResponseReturnValue:
+    """Empty, with the messages of the first campaign in reach to choose from on demand."""
     return page("routing/try.html", form=prepared(TrialForm()), trial=None)
 
 
@@ -171,35 +172,52 @@ def ask_trial() -> ResponseReturnValue:
 def run_trial() -> ResponseReturnValue:
     """Which rule fires, and who would get it; nothing is touched."""
     form = prepared(TrialForm())
-    if not form.validate_on_submit():
-        return page("routing/try.html", form=form, trial=None), 422
-    campaign = load_campaign(current_scope(), form.campaign_id.data)
     client = rules.find_client(form.client.data) if form.client.data else None
+    # The list stays as it was asked for, so that another of it can be tried.
+    messages: list[Message] = []
+    if form.show.data or form.message_id.data is not None:
+        messages = rules.list_messages(
+            visible_chats(current_scope()), client=client, campaign_id=form.campaign_id.data
+        )
+        form.message_id.offer([(each.id, "") for each in messages])
     if form.client.data and client is None:
         form.client.errors = [_("Nobody has this number or case.")]
         return page("routing/try.html", form=form, trial=None), 422
-    trial = preview.try_message(
+    if not form.validate_on_submit():
+        return page("routing/try.html", form=form, trial=None, messages=messages), 422
+    trial = None if form.show.data == "1" else try_form(form, client, messages)
+    return page("routing/try.html", form=form, trial=trial, messages=messages)
+
+
+def try_form(form: TrialForm, client: Client | None, messages: list[Message]) -> preview.Trial:
+    campaign = load_campaign(current_scope(), form.campaign_id.data)
+    at = read_moment(form.at.data, ZoneInfo(campaign.timezone))
+    chosen = next((each for each in messages if each.id == form.message_id.data), None)
+    if chosen is not None:
+        return preview.try_again(chosen, campaign_id=campaign.id, at=at)
+    return preview.try_message(
         campaign_id=campaign.id,
-        at=read_moment(form.at.data, ZoneInfo(campaign.timezone)),
+        at=at or datetime.now(UTC),
         text=form.text.data or "",
         kind=form.kind.data,
         number_id=form.number_id.data,
         client=client,
     )
-    return page("routing/try.html", form=form, trial=trial, client=client)
 
 
 def prepared(form: TrialForm) -> TrialForm:
     form.campaign_id.offer(list_campaign_names(current_scope()))
     form.number_id.offer(list_number_names(current_scope()))
+    form.message_id.offer([])
     return form
 
 
-def read_moment(text: str | None, zone: ZoneInfo) -> datetime:
+def read_moment(text: str | None, zone: ZoneInfo) -> datetime | None:
+    """The moment that was written, in that zone; None for nothing, or for none that there is."""
     try:
         return datetime.fromisoformat(clean(text or "")).replace(tzinfo=zone).astimezone(UTC)
     except (ValueError, OverflowError):
-        return datetime.now(UTC)
+        return None
 
 
 def page(template: str, **values: Any) -> str:

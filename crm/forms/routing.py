@@ -50,7 +50,11 @@ class RoutingForm(AdminForm):
 
 
 class TrialForm(AdminForm):
-    """A made-up message. `client` is a phone number or a case number, empty for somebody new."""
+    """A message: made up (`text`, `kind`), or one that has come in (`message_id`).
+
+    `client` is a phone number or a case number, empty for somebody new; `show` asks for the
+    messages to choose from, and tries nothing.
+    """
 
     campaign_id = Pick(_l("Campaign"), validators=[needed()])
     number_id = Pick(_l("It came in by"), empty=_l("does not matter"))
@@ -58,3 +62,5 @@ class TrialForm(AdminForm):
     kind = Word(_l("Kind of message"), MESSAGE_WORDS, default="text")
     client = TextField(_l("Customer"), validators=[at_most(80)])
     at = StringField(_l("Moment"))
+    message_id = Pick(_l("Message"), empty=_l("the one written above"))
+    show = TextField(validators=[at_most(1)])

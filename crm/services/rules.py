@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import ColumnElement, Select, func, select
 
 from crm.db import db
 from crm.errors import NotFound
@@ -16,6 +16,8 @@ from crm.models import (
     CampaignAgent,
     Chat,
     Client,
+    Direction,
+    Message,
     Queue,
     RoutingRule,
     User,
@@ -23,6 +25,7 @@ from crm.models import (
 from crm.permissions import Scope
 from crm.services.campaigns import visible_campaigns
 from crm.services.kit import ListQuery, Page, WrongField, find_page
+from crm.services.routing.facts import NO_WORDS
 
 FIELDS = (
     "campaign_id", "name", "description", "priority", "is_active", "action", "target_queue_id",
@@ -31,6 +34,8 @@ FIELDS = (
 # Conditions that are one plain value; all that are present must hold.
 PLAIN = ("client_tag", "segment", "lead_status", "country", "keyword", "regex", "message_type",
          "hours", "number_id")  # fmt: skip
+# How many messages the dry run offers.
+MOST_MESSAGES = 12
 KNOWN = {*PLAIN, "first_contact", "bot_variable"}
 
 
@@ -213,6 +218,31 @@ def find_client(text: str) -> Client | None:
         .where(Client.phone_number.in_((f"+{digits}", digits)), Client.deleted_at.is_(None))
         .limit(1)
     )
+
+
+def list_messages(
+    visible: ColumnElement[bool], *, client: Client | None, campaign_id: int | None
+) -> list[Message]:
+    """What can be tried again: a customer's newest messages, or the campaign's, newest first.
+
+    Only of chats that the person may see (`visible`), for their words are shown.
+    """
+    statement = (
+        select(Message)
+        .join(Chat, Chat.id == Message.chat_id)
+        .where(
+            visible,
+            Message.direction == Direction.INBOUND,
+            Message.message_type.not_in(NO_WORDS),
+        )
+        .order_by(Message.id.desc())
+        .limit(MOST_MESSAGES)
+    )
+    if client is not None:
+        statement = statement.where(Chat.client_id == client.id)
+    elif campaign_id is not None:
+        statement = statement.where(Chat.campaign_id == campaign_id)
+    return list(db.session.scalars(statement))
 
 
 def delete_rule(rule: RoutingRule) -> None:

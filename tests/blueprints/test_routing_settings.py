@@ -15,7 +15,15 @@ from crm.models import AgentStatus, Chat, ChatEvent, Message, RoutingRule, RuleA
 from crm.services.settings import read_setting
 from tests.blueprints.test_chats import browse, cast  # noqa: F401 - fixtures
 from tests.cast import Cast
-from tests.factories import make_chat, make_client, make_message, make_queue, make_rule
+from tests.factories import (
+    make_campaign,
+    make_chat,
+    make_client,
+    make_message,
+    make_number,
+    make_queue,
+    make_rule,
+)
 
 Browse = Callable[..., FlaskClient]
 
@@ -74,7 +82,7 @@ def test_a_dry_run_says_rule_and_agent_and_touches_nothing(cast: Cast, browse: B
     ]
     sent = {"campaign_id": cast.sales.id, "text": "Compro al por mayor", "kind": "text"}
     page = browse(cast.admin).post("/settings/routing/try", data=sent).text
-    for words in ("Ventas · Mayoristas", "Dos", "Laura Gómez", "the word"):
+    for words in ("Ventas · Mayoristas", "Dos", "Laura Gómez", "does not hold: the word"):
         assert words in page, words
     after = [
         db.session.scalar(select(func.count()).select_from(each))
@@ -87,6 +95,83 @@ def test_a_dry_run_says_rule_and_agent_and_touches_nothing(cast: Cast, browse: B
 def test_a_dry_run_takes_any_moment(cast: Cast, browse: Browse, at: str):  # noqa: F811
     sent = {"campaign_id": cast.sales.id, "text": "Hola", "kind": "text", "at": at}
     assert browse(cast.admin).post("/settings/routing/try", data=sent).status_code == 200
+
+
+def ask(who: FlaskClient, **sent: object) -> str:
+    answer = who.post("/settings/routing/try", data=sent)
+    assert answer.status_code == 200, answer.text[-600:]
+    return answer.text
+
+
+def test_a_message_that_came_in_can_be_tried_again(cast: Cast, browse: Browse):  # noqa: F811
+    """It brings its words, kind, number and customer; a client's are found by the phone."""
+    rules_in(cast)
+    known = make_client(phone_number="+573004445566")
+    message = make_message(
+        make_chat(campaign=cast.sales, number=cast.number, status="closed", client=known),
+        content="Compro al por mayor",
+    )
+    make_message(make_chat(campaign=cast.sales, number=cast.number), content="Precio, por favor")
+    db.session.commit()
+    admin, about = browse(cast.admin), {"campaign_id": cast.sales.id, "kind": "text"}
+    listed = ask(admin, **about, show="1")
+    assert "Compro al por mayor" in listed
+    assert "Precio, por favor" in listed
+    assert 'id="trial"' not in listed, "showing tries nothing"
+    listed = ask(admin, **about, show="1", client="+57 300 4445566")
+    assert "Precio, por favor" not in listed, "only this customer's"
+    tried = ask(admin, **about, text="Precio", message_id=message.id)
+    assert "Rule: <b>Dos</b>" in tried, "the chosen message counts, not what is written"
+    assert f'value="{message.id}" checked' in tried
+
+
+def test_only_messages_that_the_person_may_read_are_offered(cast: Cast, browse: Browse):  # noqa: F811
+    support = make_campaign(name="Soporte")
+    number = make_number(campaign=support)
+    foreign = make_message(make_chat(campaign=support, number=number), content="Ajeno")
+    db.session.commit()
+    marta, about = browse(cast.marta), {"campaign_id": cast.sales.id, "kind": "text"}
+    phone = foreign.chat.client.phone_number
+    assert "Ajeno" not in ask(marta, **about, show="1", client=phone)
+    answer = marta.post("/settings/routing/try", data={**about, "message_id": foreign.id})
+    assert answer.status_code == 422
+    assert "Ajeno" not in answer.text
+
+
+def test_a_dry_run_says_what_it_assumes_of_the_moment(cast: Cast, browse: Browse):  # noqa: F811
+    admin, about = (
+        browse(cast.admin),
+        {"campaign_id": cast.sales.id, "kind": "text", "text": "Hola"},
+    )
+    assert "those of this moment" in ask(admin, **about)
+    assert "as they were recorded" in ask(admin, **about, at="2026-01-05T10:00")
+    assert "assumed to be as they are now" in ask(admin, **about, at="2099-01-05T10:00")
+
+
+def test_a_rule_that_is_being_written_is_tried_on_a_day(cast: Cast, browse: Browse):  # noqa: F811
+    """New or changed, as it stands in the form; it is not saved."""
+    _one, two, _three = rules_in(cast)
+    yesterday = utcnow() - timedelta(days=1)
+    for text in ("Compro al por mayor", "Quiero pagar", "Hola"):
+        chat = make_chat(campaign=cast.sales, number=cast.number, status="closed",
+                         created_at=yesterday)  # fmt: skip
+        make_message(chat, content=text, created_at=yesterday)
+    db.session.commit()
+    admin = browse(cast.admin)
+    written = {"campaign_id": cast.sales.id, "name": "Pagos", "priority": "99", "is_active": "y",
+               "action": "reject", "message": "Por la web", "keyword": "pagar"}  # fmt: skip
+    new = admin.post("/settings/rules/replay", data=written).text
+    assert "1 of the day" in new
+    assert "Quiero pagar" in new
+    assert "Compro al por mayor" not in new
+    changed = admin.post("/settings/rules/replay", data={**written, "rule_id": two.id}).text
+    assert "2 of the day" in changed, "it gives up what it took, and takes what it names now"
+    wrong = admin.post("/settings/rules/replay", data={**written, "message": "", "name": ""})
+    assert wrong.status_code == 200
+    assert "It cannot be tried yet." in wrong.text
+    db.session.expire_all()
+    assert db.session.scalar(select(func.count()).select_from(RoutingRule)) == 3
+    assert db.session.get_one(RoutingRule, two.id).name == "Dos"
 
 
 def test_a_dry_run_for_nobody_known_says_so(cast: Cast, browse: Browse):  # noqa: F811

@@ -110,18 +110,23 @@ def drain_agent(user_id: int, *, limit: int = BATCH) -> Drained:
 
 
 def explain_chat(
-    chat: Chat, *, everybody: bool = False, wishes: Mapping[int, int] | None = None
+    chat: Chat,
+    *,
+    everybody: bool = False,
+    wishes: Mapping[int, int] | None = None,
+    at: datetime | None = None,
 ) -> dict[str, Any]:
     """Who would get this chat now, or why nobody: a receipt, made without touching anything.
 
-    `everybody`: all names instead of ten of each kind. The chat need not be stored.
+    `everybody`: all names instead of ten of each kind. `at`: another moment than now, as far as
+    `read_floor` knows it. The chat need not be stored.
     """
-    floor = read_floor({chat.campaign_id}, lock=False)
+    floor = read_floor({chat.campaign_id}, lock=False, at=at)
     names = max(RECEIPT_NAMES, floor.size) if everybody else RECEIPT_NAMES
     choice = _choose(
         floor, chat, _read_waits([chat]), _read_previous_agents(floor, [chat]), wishes, names=names
     )
-    return choice.receipt(names=names)
+    return choice.receipt(names=names, skills=chat.required_skills)
 
 
 def _drain(
@@ -171,7 +176,7 @@ def _give_away(
             actor=SYSTEM,
             reason=choice.reason,
             at=at,
-            data={"routing": choice.receipt()},
+            data={"routing": choice.receipt(skills=chat.required_skills)},
         )
         floor.take_place(chat.campaign_id, choice.agent.user_id, at=at)
         turns[chat.campaign_id, choice.agent.user_id] = at

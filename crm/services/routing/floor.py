@@ -27,6 +27,7 @@ from crm.models import (
 )
 from crm.services import hours
 from crm.services.agents import holds
+from crm.services.routing.past import UNKNOWN_STATE, read_past
 from crm.services.routing.roster import Roster
 from crm.services.routing.strategies import AgentFacts
 from crm.services.settings import read_setting
@@ -124,8 +125,11 @@ def campaigns_of(user_id: int) -> set[int]:
     )
 
 
-def read_floor(campaign_ids: Collection[int], *, lock: bool) -> Floor:
+def read_floor(campaign_ids: Collection[int], *, lock: bool, at: datetime | None = None) -> Floor:
     """The snapshot. With `lock` every possible candidate's row is held until the commit.
+
+    `at`, never with `lock`: another moment than now, for trying. Hours are then that moment's;
+    states and loads too if it has passed. Of what is to come nobody knows more than stands now.
 
     The locks come first and the counting after: a pick or a switch of status that was under way is
     either counted or waits for us. Agents are locked in the order of their ids.
@@ -137,12 +141,17 @@ def read_floor(campaign_ids: Collection[int], *, lock: bool) -> Floor:
         # Who became available after we took the locks rings for themselves.
         if locked is None or row.agent_status != AgentStatus.AVAILABLE or row.id in locked
     ]
-    loads = _read_loads({row.id for row in members})
+    user_ids = {row.id for row in members}
+    past = read_past(user_ids, at) if at is not None and at < database_now() else None
+    loads = past.loads if past else _read_loads(user_ids)
     agents: dict[int, list[AgentFacts]] = {}
     for row in members:
-        agents.setdefault(row.campaign_id, []).append(_facts(row, loads.get(row.id, {})))
+        facts = _facts(row, loads.get(row.id, {}))
+        if past:
+            facts = replace(facts, state=past.states.get(row.id, UNKNOWN_STATE))
+        agents.setdefault(row.campaign_id, []).append(facts)
     # The moment comes last: what we counted happened before it, so the log tells one story.
-    now = database_now()
+    now = at or database_now()
     minutes = read_setting("routing.lapse_minutes")
     return Floor(now, _read_lines(campaign_ids, now), agents, lapse_minutes=minutes)
 

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import func, select
 
-from crm.db import db
+from crm.db import database_now, db
 from crm.models import (
     BotFlow,
     Campaign,
@@ -18,6 +18,7 @@ from crm.models import (
     ChatEvent,
     Client,
     ClientTag,
+    Message,
     Queue,
     RoutingRule,
     User,
@@ -30,6 +31,8 @@ from crm.services.routing.rules import Book, Decision, Line, Rule, decide, read_
 # A day has more chats in a large house than anybody reads; the differences of the first are shown.
 MOST_CHATS = 2_000
 MOST_SHOWN = 100
+# So near to now that states and loads are read as they stand.
+NOW_SECONDS = 60
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,9 @@ class Trial:
     campaign: str
     destination: str
     receipt: dict[str, Any] | None
+    at: datetime
+    # now, past or future: what is assumed about who was, is or will be at work.
+    when: str
 
 
 @dataclass(frozen=True)
@@ -77,9 +83,32 @@ def try_message(
     client: Client | None = None,
     variables: dict[str, Any] | None = None,
 ) -> Trial:
-    """Which rule a made-up message meets, and who would get its chat as things stand now."""
-    book = read_book({campaign_id})
+    """Which rule a made-up message meets, and who would get its chat at that moment."""
     facts = _facts_of_message(at, text, kind, number_id, client, variables)
+    return _try(campaign_id, facts, client.id if client else 0)
+
+
+def try_again(message: Message, *, campaign_id: int, at: datetime | None = None) -> Trial:
+    """The same of a message that has come in: with its kind, number and customer, at its moment.
+
+    `at`: as if it had come then.
+    """
+    chat = db.session.get_one(Chat, message.chat_id)
+    known = read_facts_of([chat], moments={chat.id: message.created_at})[chat.id]
+    facts = replace(
+        known,
+        at=at or message.created_at,
+        texts=(message.content,) if message.content else (),
+        kinds=(str(message.message_type),),
+    )
+    return _try(campaign_id, facts, chat.client_id)
+
+
+def _try(campaign_id: int, facts: ChatFacts, client_id: int) -> Trial:
+    book = read_book({campaign_id})
+    now = database_now()
+    apart = (facts.at - now).total_seconds()
+    when = "now" if abs(apart) < NOW_SECONDS else ("past" if apart < 0 else "future")
     decision = decide(book, campaign_id, facts)
     names = _Names(book)
     receipt = None
@@ -87,13 +116,14 @@ def try_message(
         # A chat as it would stand, never added to the session.
         chat = Chat(
             campaign_id=decision.campaign_id,
-            client_id=client.id if client else 0,
+            client_id=client_id,
             queue_id=decision.queue_id,
             required_skills=list(decision.required_skills) or None,
         )
         wishes = {chat.id: decision.user_id} if decision.user_id else {}
-        receipt = explain_chat(chat, wishes=wishes)
-    return Trial(decision, book.lines[decision.campaign_id].name, names.of(decision), receipt)
+        receipt = explain_chat(chat, wishes=wishes, at=None if when == "now" else facts.at)
+    campaign = book.lines[decision.campaign_id].name
+    return Trial(decision, campaign, names.of(decision), receipt, facts.at, when)
 
 
 def _facts_of_message(

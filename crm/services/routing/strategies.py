@@ -102,12 +102,16 @@ class Choice:
         """Those left out, whoever was nearest to having it first."""
         return heapq.nsmallest(names, self.left_out, key=lambda out: RANK.get(out.reason, 99))
 
-    def receipt(self, *, names: int = RECEIPT_NAMES) -> dict[str, Any]:
+    def receipt(
+        self, *, names: int = RECEIPT_NAMES, skills: Iterable[str] | None = None
+    ) -> dict[str, Any]:
         """The decision as plain JSON for `chat_events.data`; codes only, words are the screen's.
 
-        `names`: how many of each kind; the rest are counted.
+        `names`: how many of each kind; the rest are counted. `skills`: those that the chat asks
+        for.
         """
         return {
+            **({"skills": sorted(skills)} if skills else {}),
             "strategy": self.strategy,
             "why": self.reason,
             "chosen": self.agent.user_id if self.agent else None,
