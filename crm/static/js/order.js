@@ -17,7 +17,7 @@ function tell() {
 function say(line) {
   const lines = $$("li", line.parentElement);
   const said = $("[data-moved]");
-  if (said) said.textContent = fill(line.parentElement.dataset.place, { name: line.dataset.name, n: lines.indexOf(line) + 1, m: lines.length });
+  if (said) said.textContent = fill(line.parentElement.dataset.place, { r: line.dataset.name, n: lines.indexOf(line) + 1, m: lines.length });
   tell();
 }
 
