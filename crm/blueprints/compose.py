@@ -13,9 +13,10 @@ from flask_babel import gettext as _
 from crm.blueprints.inbox import NotYours, composer_values, find_quoted, rights_in
 from crm.db import atomic, db
 from crm.errors import Conflict, DomainError, Invalid, NotFound
-from crm.models import Chat, Message, User
+from crm.models import Chat, File, Message, User
 from crm.permissions import current_scope, load_chat, requires, signed_in
 from crm.services import inbox, notes, quick_replies, templates
+from crm.services.files import load_file
 from crm.services.messages import outbound, presence, written
 from crm.services.messages.contents import Reaction, read_content
 
@@ -79,7 +80,12 @@ def send_template(chat_id: int, template_id: int) -> ResponseReturnValue:
     return _queue(
         chat_id,
         lambda found, author: templates.queue_template(
-            found, template_id, values, author=author, client_key=asked_key()
+            found,
+            template_id,
+            values,
+            author=author,
+            client_key=asked_key(),
+            file=chosen_file(values),
         ),
         lambda found, error: _template_dialog(found, template_id, values, error),
     )
@@ -258,6 +264,12 @@ def _template_dialog(
         error=error,
         key=values.get("client_key") or uuid.uuid4(),
     )
+
+
+def chosen_file(values: Mapping[str, Any]) -> File | None:
+    """The header's file that was uploaded for a template, if one was."""
+    given = str(values.get("header.file") or "")
+    return load_file(current_scope(), int(given)) if given.isdecimal() and len(given) < 10 else None
 
 
 def own_chat(chat_id: int) -> Chat:

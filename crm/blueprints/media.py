@@ -35,6 +35,11 @@ def upload(chat_id: int) -> ResponseReturnValue:
     """
     scope = current_scope()
     _load_own_chat(scope, chat_id)
+    return take_upload(scope)
+
+
+def take_upload(scope: Scope) -> ResponseReturnValue:
+    """Keep the body as a file of this person's that is still to be sent, and describe it."""
     files.check_quota(scope.user_id)
     # A slow line may take minutes: no connection of the database is held meanwhile.
     db.session.rollback()

@@ -10,11 +10,14 @@ from flask import Blueprint, make_response, render_template, request
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
+from crm.blueprints.compose import chosen_file
+from crm.blueprints.media import take_upload
+from crm.blueprints.uploads import takes_file
 from crm.db import atomic, db
 from crm.errors import DomainError, Forbidden, Invalid
 from crm.models import User
 from crm.permissions import current_scope, requires, visible_chats
-from crm.services import starting, templates
+from crm.services import files, starting, templates
 from crm.services.inbox.naming import name_client
 
 blueprint = Blueprint("start", __name__, url_prefix="/inbox/new")
@@ -105,6 +108,7 @@ def start() -> ResponseReturnValue:
                 template_id=template_id,
                 values=values,
                 client_key=_key(values),
+                file=chosen_file(values),
             )
             chat_id = chat.id
     except DomainError as error:
@@ -114,6 +118,14 @@ def start() -> ResponseReturnValue:
         words = _(error.message, **error.values)
         return make_response(_template_step(template_id, values, words), 422)
     return _open(chat_id)
+
+
+@blueprint.post("/files")
+@requires("chats.start", "files.upload")
+@takes_file(files.MESSAGE.most_bytes)
+def upload() -> ResponseReturnValue:
+    """The header's file of the template with which a chat is to begin."""
+    return take_upload(current_scope())
 
 
 def _open(chat_id: int) -> ResponseReturnValue:

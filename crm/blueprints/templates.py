@@ -54,8 +54,8 @@ class Templates(Area[Template]):
         return row.template_name
 
     def may_change(self, row: Template) -> bool:
-        """Not while Meta looks at it, nor those whose text is Meta's own."""
-        return templates.may_edit(row) and row.category != "AUTHENTICATION"
+        """Not while Meta looks at it."""
+        return templates.may_edit(row)
 
     def may_remove(self, row: Template) -> bool:
         return True
@@ -102,6 +102,7 @@ class Templates(Area[Template]):
             "reasons": REJECTION_WORDS,
             "qualities": QUALITY_WORDS,
             "categories": CATEGORY_WORDS,
+            "code_words": templates.CODE_WORDS,
         }
 
 

@@ -14,7 +14,19 @@ from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from wtforms.validators import ValidationError
 
-from crm.forms.kit import AdminForm, LongTextField, OneOf, Pick, TextField, Word, at_most, needed
+from crm.forms.kit import (
+    AdminForm,
+    LongTextField,
+    NumberField,
+    OneOf,
+    Pick,
+    TextField,
+    Tick,
+    Word,
+    at_most,
+    between,
+    needed,
+)
 from crm.forms.rows import Column, RowsField
 from crm.models import ParameterFormat
 
@@ -75,8 +87,14 @@ QUALITY_WORDS = {
     "YELLOW": _l("Medium quality"),
     "RED": _l("Low quality: it may be paused soon"),
 }
-CATEGORIES = (("UTILITY", _l("Utility")), ("MARKETING", _l("Marketing")))
-CATEGORY_WORDS = {**dict(CATEGORIES), "AUTHENTICATION": _l("Authentication")}
+CATEGORIES = (
+    ("UTILITY", _l("Utility")),
+    ("MARKETING", _l("Marketing")),
+    ("AUTHENTICATION", _l("One-time code")),
+)
+CATEGORY_WORDS = dict(CATEGORIES)
+CODE_BUTTONS = (("COPY_CODE", _l("Copy the code")), ("ONE_TAP", _l("Fill in by one tap (Android)")))
+PACKAGE = re.compile(r"[A-Za-z]\w*(\.[A-Za-z]\w*)+")
 LANGUAGES = (
     ("es", _l("Spanish")),
     ("es_CO", _l("Spanish (Colombia)")),
@@ -131,6 +149,43 @@ class TemplateForm(AdminForm):
         ),
     )
 
+    # For one-time codes, whose text Meta writes.
+    code_security = Tick(_l("Warn against sharing the code"), default=True)
+    code_minutes = NumberField(
+        _l("The code is good for"), unit=_l("minutes"), validators=[between(1, 90)]
+    )
+    code_button = Word(_l("Button"), CODE_BUTTONS, default="COPY_CODE")
+    code_text = TextField(_l("Words of the button"), validators=[at_most(LONGEST_BUTTON)])
+    code_autofill = TextField(_l("Words of the one-tap button"), validators=[at_most(25)])
+    code_package = TextField(_l("Package of the app"), validators=[at_most(224)])
+    code_hash = TextField(_l("Signature hash of the app"), validators=[at_most(11)])
+
+    @property
+    def is_code(self) -> bool:
+        return bool(self.category.data == "AUTHENTICATION")
+
+    def validate(self, extra_validators: Any = None) -> bool:
+        if self.is_code:
+            # Neither asked for nor shown: the text is Meta's.
+            self.body_content.data = self.body_content.data or "{{1}}"
+            self.body_content.raw_data = [self.body_content.data]
+            for field in (self.header_content, self.header_example, self.body_examples):
+                field.data = None
+            self.header_type.data = self.footer_content.data = None
+            self.buttons.data = []
+            self.parameter_format.data = ParameterFormat.POSITIONAL.value
+        return bool(super().validate(extra_validators))
+
+    def validate_code_package(self, field: Any) -> None:
+        if not (self.is_code and self.code_button.data == "ONE_TAP"):
+            return
+        if not PACKAGE.fullmatch(field.data or ""):
+            raise ValidationError(_("Like com.example.app, as in the app's store listing."))
+
+    def validate_code_hash(self, field: Any) -> None:
+        if self.is_code and self.code_button.data == "ONE_TAP" and len(field.data or "") != 11:
+            raise ValidationError(_("Eleven characters; your app's developers have it."))
+
     @property
     def is_named(self) -> bool:
         return bool(self.parameter_format.data == ParameterFormat.NAMED.value)
@@ -166,6 +221,8 @@ class TemplateForm(AdminForm):
 
     def validate_body_content(self, field: Any) -> None:
         text = field.data or ""
+        if self.is_code:
+            return
         self._check_names(text, counted=True)
         names = VARIABLE.findall(text)
         if not names:
@@ -194,7 +251,7 @@ class TemplateForm(AdminForm):
             raise ValidationError(_("Variables count up from {{1}} without a gap."))
 
     def validate_body_examples(self, field: Any) -> None:
-        if self.body_content.errors:
+        if self.body_content.errors or self.is_code:
             return
         wanted = len(set(VARIABLE.findall(self.body_content.data or "")))
         lines = [line for line in (field.data or "").splitlines() if line.strip()]

@@ -84,6 +84,8 @@ class Template(Model):
     parameter_format: Mapped[ParameterFormat] = mapped_column(
         choice(ParameterFormat, 20), server_default="POSITIONAL"
     )
+    # Of one-time codes, whose text Meta writes: {security: bool, minutes: int or None}.
+    code_parts: Mapped[dict[str, Any] | None] = mapped_column(JsonB)
     # {header: text or media handle, body: [one per variable], buttons: {"0": ...}}
     examples: Mapped[dict[str, Any] | None] = mapped_column(JsonB)
     status: Mapped[TemplateStatus] = mapped_column(

@@ -24,6 +24,7 @@ from crm.models import (
     Chat,
     Client,
     ClientIdentity,
+    File,
     IdentityKind,
     NumberStatus,
     PendingReason,
@@ -165,6 +166,7 @@ def start_chat(
     template_id: int | None = None,
     values: Mapping[str, str] | None = None,
     client_key: UUID | None = None,
+    file: File | None = None,
 ) -> Chat:
     """Begin a chat with a template; without one only inside the window.
 
@@ -192,6 +194,6 @@ def start_chat(
         )
     if template_id is not None:
         templates.queue_template(
-            chat, template_id, values or {}, author=user, client_key=client_key
+            chat, template_id, values or {}, author=user, client_key=client_key, file=file
         )
     return chat

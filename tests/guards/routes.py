@@ -174,6 +174,7 @@ ROUTES = {
     "sessions.index": "sessions.read",
     "settings.home": "",
     "tags.bulk": "tags.manage",
+    "start.upload": "chats.start files.upload",
     "start.choose_client": "chats.start clients.read",
     "start.dialog": "chats.start clients.read",
     "start.find_clients": "chats.start clients.read",

@@ -8,9 +8,10 @@ from flask import current_app
 from sqlalchemy import select
 
 from crm.db import atomic, db
-from crm.errors import Unavailable
+from crm.errors import Invalid, Unavailable
 from crm.lib.crypto import encrypt
 from crm.models import HeaderType, Template, TemplateStatus
+from crm.providers.outbound import UrlParameter
 from crm.services import templates
 from tests.cast import make_cast
 from tests.factories import make_number, save
@@ -176,3 +177,67 @@ def test_a_wrong_token_is_said_as_such(cast, config, meta):
     with pytest.raises(templates.Refused, match="token"):
         templates.sync_templates(cast.number.id, config=config)
     assert requests.get(f"{meta.graph_url}/{WABA}/message_templates", timeout=5).status_code == 401
+
+
+FORM = {
+    "language": "es",
+    "category": "UTILITY",
+    "parameter_format": "POSITIONAL",
+    "header_type": None,
+    "header_content": None,
+    "header_example": None,
+    "body_content": "Su pedido está listo.",
+    "body_examples": None,
+    "footer_content": None,
+    "buttons": [],
+}
+CODE = {
+    "category": "AUTHENTICATION",
+    "code_security": True,
+    "code_minutes": 10,
+    "code_button": "COPY_CODE",
+    "code_text": None,
+    "code_autofill": None,
+    "code_package": None,
+    "code_hash": None,
+}
+TAP = {
+    "code_button": "ONE_TAP",
+    "code_package": "com.example.app",
+    "code_hash": "K8a/AINcGX7",
+}
+
+
+def written(cast, name, values):
+    """As the form saves it, in the same session that then speaks to Meta."""
+    with atomic():
+        values = {**FORM, "whatsapp_number_id": cast.number.id, "template_name": name, **values}
+        return templates.create_template(values, created_by=cast.admin.id)
+
+
+def test_what_was_just_written_with_a_header_goes_to_review(cast, config):
+    header = {"header_type": "TEXT", "header_content": "Pedido listo"}
+    template = written(cast, "con_encabezado", header)
+    templates.submit_template(template.id, config=config)
+    templates.sync_templates(cast.number.id, config=config)
+    row = rows_of(cast.number)["con_encabezado", "es"]
+    assert (row.header_type, row.header_content) == (HeaderType.TEXT, "Pedido listo")
+
+
+@pytest.mark.parametrize("more", [{}, TAP], ids=["copied", "by one tap"])
+def test_a_one_time_code_is_written_reviewed_and_sent(cast, config, more):
+    template = written(cast, f"codigo_{len(more)}", {**CODE, **more})
+    assert "no lo compartas" in template.body_content
+    assert template.footer_content == "Este código caduca en 10 minutos."
+    templates.submit_template(template.id, config=config)
+    templates.sync_templates(cast.number.id, config=config)
+    db.session.expire_all()
+    assert template.status is TemplateStatus.APPROVED
+    assert template.code_parts == {"security": True, "minutes": 10}
+    assert templates.state_of(template)["code_button"] == more.get("code_button", "COPY_CODE")
+    assert [blank.label for blank in templates.blanks_of(template)] == ["código"]
+    filled = templates.fill(template, {"body.1": "482913"})
+    assert filled.shown["body"].startswith("*482913* es tu código")
+    assert filled.content.buttons == (UrlParameter(0, "482913"),)
+    with pytest.raises(Invalid):
+        templates.fill(template, {"body.1": "4" * 16})

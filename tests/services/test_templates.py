@@ -6,9 +6,19 @@ from sqlalchemy import func, select
 from crm.db import atomic, db
 from crm.errors import Invalid, NotFound
 from crm.lib.clock import utcnow
-from crm.models import HeaderType, Message, MessageType, QueuedMessage, Template, TemplateStatus
+from crm.models import (
+    File,
+    HeaderType,
+    Message,
+    MessageType,
+    QueuedMessage,
+    Template,
+    TemplateStatus,
+)
 from crm.providers.outbound import (
     CopyCodeParameter,
+    CurrencyParameter,
+    DateTimeParameter,
     FilledTemplate,
     Location,
     Media,
@@ -16,7 +26,9 @@ from crm.providers.outbound import (
     TextParameter,
     UrlParameter,
 )
-from crm.services import templates
+from crm.services import inbox, templates
+from crm.services.media import uploading
+from crm.services.media.sending import SentAlready
 from crm.services.messages.contents import read_content
 from crm.services.messages.outbound import OptedOut
 from crm.services.templates import TemplateKey
@@ -293,3 +305,60 @@ def test_quality_and_category_follow_and_unknown_words_change_nothing(cast):
         templates.apply_template_category(key, category="MARKETING")
     assert (news(template).category, news(template).next_category) == ("MARKETING", None)
     assert news(template).header_type is HeaderType.TEXT
+
+
+def test_an_amount_and_a_moment_leave_as_what_they_are(chat, cast):
+    template = make_template(cast.number, language="es_CO")
+    values = {
+        **VALUES,
+        "body.1": "1.250,50", "body.1.kind": "currency", "body.1.code": "COP",
+        "body.3": "2026-12-24T15:30", "body.3.kind": "date_time",
+    }  # fmt: skip
+    message = send(chat, template, values)
+    content = read_content(message)
+    assert content.body[0] == CurrencyParameter("$ 1.250,50", "COP", 1_250_500)
+    assert content.body[2] == DateTimeParameter("24 de diciembre de 2026, 15:30")
+    assert "$ 1.250,50" in message.content
+    assert "llega el 24 de diciembre de 2026" in message.content
+    for wrong in ({"body.1": "mucho"}, {"body.1.code": "pesos"}, {"body.3": "mañana"}):
+        with pytest.raises(Invalid):
+            send(chat, template, {**values, **wrong})
+
+
+@pytest.mark.parametrize(
+    ("given", "thousandths"),
+    [("1250", 1_250_000), ("1.250", 1_250_000), ("1,250.5", 1_250_500), ("$ 0,99", 990)],
+)
+def test_amounts_are_read_as_people_here_write_them(chat, cast, given, thousandths):
+    values = {**VALUES, "body.1": given, "body.1.kind": "currency", "body.1.code": "USD"}
+    content = read_content(send(chat, make_template(cast.number), values))
+    assert content.body[0].amount_1000 == thousandths
+
+
+def test_a_header_takes_an_uploaded_file_of_its_kind_once(chat, cast):
+    header = {"type": "HEADER", "format": "IMAGE"}
+    row = {**META, "name": "foto", "components": [header, META["components"][1]]}
+    template = make_template(cast.number, row)
+    paper, photo = (
+        save(
+            File(
+                filename=f"{kind}.bin",
+                original_filename=kind,
+                mime_type=mime,
+                size_bytes=12,
+                file_path=kind,
+                meta={"kind": kind},
+            )
+        )
+        for mime, kind in (("application/pdf", "document"), ("image/jpeg", "image"))
+    )
+    db.session.commit()
+    with pytest.raises(Invalid, match="photo"):
+        send(chat, template, file=paper)
+    message = send(chat, template, file=photo)
+    assert (message.media_file_id, photo.related_entity_id) == (photo.id, message.id)
+    assert uploading.needs_upload(read_content(message))
+    # The bubble shows the picture itself.
+    assert inbox.find_bubble(message.id).attachment.kind == "image"
+    with pytest.raises(SentAlready):
+        send(chat, template, file=photo)

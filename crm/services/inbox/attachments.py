@@ -55,6 +55,9 @@ def attachment_of(
 ) -> Attachment | None:
     """None for a message without a file."""
     kind = str(message.message_type)
+    if kind == "template" and file is not None:
+        # The header's picture, film or document.
+        kind = str((file.meta or {}).get("kind", "document"))
     if kind not in KINDS:
         return None
     meta = message.meta or {}

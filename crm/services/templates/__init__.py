@@ -1,5 +1,6 @@
 """Message templates: what may be written outside the 24 hours, once Meta has approved it."""
 
+from crm.services.templates.codes import WORDS as CODE_WORDS
 from crm.services.templates.filling import Blank, Filled, blanks_of, fill
 from crm.services.templates.rows import (
     create_template,
@@ -39,6 +40,7 @@ from crm.services.templates.syncing import (
 )
 
 __all__ = [
+    "CODE_WORDS",
     "Blank",
     "Filled",
     "NoAccount",

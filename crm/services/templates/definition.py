@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from crm.models import HeaderType, ParameterFormat, Template, TemplateStatus
+from crm.services.templates import codes
 
 Json = dict[str, Any]
 VARIABLE = re.compile(r"\{\{\s*([A-Za-z0-9_]+)\s*\}\}")
@@ -54,6 +55,8 @@ def ordered_names(text: str | None, shape: ParameterFormat) -> list[str]:
 
 def components_of(template: Template) -> list[Json]:
     """The `components` of a call that creates or edits this template."""
+    if codes.is_code(template):
+        return codes.components_of(template)
     parts = [_header(template), _body(template)]
     if template.footer_content:
         parts.append({"type": "FOOTER", "text": template.footer_content})
@@ -115,9 +118,14 @@ def read_definition(row: Json) -> Json:
     header_type = str(header.get("format") or "").upper()
     rejected = _text(row.get("rejected_reason"))
     quality = row.get("quality_score")
+    category = _text(row.get("category")).upper() or None
+    written: Json = {"code_parts": None}
+    if category == codes.CATEGORY:
+        language = _text(row.get("language"))
+        written = codes.read_parts(body, parts.get("FOOTER") or {}, language)
     return {
         "template_id": _text(row.get("id")) or None,
-        "category": _text(row.get("category")).upper() or None,
+        "category": category,
         "status": STATUSES.get(str(row.get("status") or "").upper(), TemplateStatus.PENDING),
         "header_type": HeaderType(header_type) if header_type in list(HeaderType) else None,
         "header_content": _text(header.get("text")) or None,
@@ -130,6 +138,7 @@ def read_definition(row: Json) -> Json:
         "examples": _examples(header, body, parts.get("BUTTONS") or {}),
         "rejected_reason": rejected if rejected not in ("", "NONE") else None,
         "quality_score": _text(quality.get("score")) if isinstance(quality, dict) else None,
+        **written,
     }
 
 

@@ -23,7 +23,9 @@ from crm.providers.outbound import (
     UrlParameter,
 )
 from crm.services.messages.checks import LONGEST_BODY, LONGEST_LINE, check_content, length_of
+from crm.services.templates import codes
 from crm.services.templates.definition import MEDIA_HEADERS, VARIABLE, names_in, ordered_names
+from crm.services.templates.typed import read_parameter, words_of
 
 Json = dict[str, Any]
 LONGEST_CODE = 15
@@ -62,6 +64,9 @@ def blanks_of(template: Template) -> list[Blank]:
     for at, button in enumerate(template.buttons or []):
         example = str(given.get(str(at)) or "")
         kind = str(button.get("type", "")).upper()
+        if codes.is_code(template):
+            # The code stands in the text and once more in the button.
+            continue
         if kind == "URL" and names_in(button.get("url")):
             found.append(Blank(f"button.{at}", "button", "text", button["text"], example))
         elif kind == "COPY_CODE":
@@ -86,7 +91,8 @@ def _header_blanks(template: Template, example: str) -> list[Blank]:
 def fill(template: Template, values: Mapping[str, str], *, file: Media | None = None) -> Filled:
     """Put the values into their places. `file` is the header's picture, video or document.
 
-    Keys are those of `blanks_of`; a place takes header.latitude, header.longitude, header.name and
+    Keys are those of `blanks_of`; what stands in the text may be an amount or a moment (typed.py);
+    a place takes header.latitude, header.longitude, header.name and
     header.address, a file without `file` a public https link. Raises Invalid for what is missing
     or too long.
     """
@@ -94,13 +100,24 @@ def fill(template: Template, values: Mapping[str, str], *, file: Media | None = 
     for blank in blanks_of(template):
         if blank.kind in ("text", "code") and not given.get(blank.key):
             raise Invalid("Fill in “%(label)s”.", label=blank.label)
+    if codes.is_code(template) and length_of(given["body.1"]) > LONGEST_CODE:
+        raise Invalid("A code has at most %(limit)s characters.", limit=LONGEST_CODE)
     header, header_text = _fill_header(template, given, file)
     names = ordered_names(template.body_content, template.parameter_format)
     named = template.parameter_format == ParameterFormat.NAMED
+    labels = {blank.key: blank.label for blank in blanks_of(template)}
     body: tuple[BodyParameter, ...] = tuple(
-        TextParameter(given[f"body.{name}"], name if named else None) for name in names
+        read_parameter(
+            f"body.{name}",
+            given,
+            label=labels[f"body.{name}"],
+            language=template.language,
+            name=name if named else None,
+        )
+        for name in names
     )
-    words = _put_in(template.body_content, {name: given[f"body.{name}"] for name in names})
+    said = {name: words_of(value) for name, value in zip(names, body, strict=True)}
+    words = _put_in(template.body_content, said)
     if length_of(words) > LONGEST_BODY:
         raise Invalid("Filled in, the text has more than %(limit)s characters.", limit=LONGEST_BODY)
     content = FilledTemplate(
@@ -176,6 +193,10 @@ def _fill_buttons(template: Template, given: Mapping[str, str]) -> list[ButtonPa
     found: list[ButtonParameter] = []
     for at, button in enumerate(template.buttons or []):
         value = given.get(f"button.{at}", "")
+        if codes.is_code(template):
+            # Meta lists it as a web address of its own; the code stands in the text and in it.
+            found.append(UrlParameter(at, given["body.1"]))
+            continue
         match str(button.get("type", "")).upper():
             case "URL" if names_in(button.get("url")):
                 found.append(UrlParameter(at, value))
@@ -185,7 +206,4 @@ def _fill_buttons(template: Template, given: Mapping[str, str]) -> list[ButtonPa
                 found.append(CopyCodeParameter(at, value))
             case "FLOW":
                 found.append(FlowParameter(at, template.template_name))
-            case "OTP":
-                # The code stands in the body and once more in the button.
-                found.append(UrlParameter(at, given.get("body.1", "")))
     return found

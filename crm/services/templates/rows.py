@@ -9,10 +9,11 @@ from sqlalchemy import func, select
 
 from crm.db import db
 from crm.errors import Conflict, NotFound
-from crm.models import ParameterFormat, Template, TemplateStatus, WhatsappNumber
+from crm.models import HeaderType, ParameterFormat, Template, TemplateStatus, WhatsappNumber
 from crm.permissions import Scope
 from crm.services.kit import ListQuery, Page, WrongField, find_page
 from crm.services.numbers import visible_numbers
+from crm.services.templates import codes
 from crm.services.templates.definition import ordered_names
 
 FIELDS = (
@@ -22,6 +23,7 @@ FIELDS = (
 # What Meta lets be changed, and what stays as it was when it first saw the template.
 EDITABLE = frozenset({TemplateStatus.APPROVED, TemplateStatus.REJECTED, TemplateStatus.PAUSED})
 FIXED = ("whatsapp_number_id", "template_name", "language", "parameter_format")
+CODE_LABELS = ("código",)
 # The key of a button's value in Meta's own words.
 VALUE_KEYS = {"URL": "url", "PHONE_NUMBER": "phone_number"}
 
@@ -96,8 +98,9 @@ def state_of(template: Template) -> dict[str, Any]:
             "example": (examples.get("buttons") or {}).get(str(index)),
         }
         for index, button in enumerate(template.buttons or [])
+        if not codes.is_code(template)
     ]
-    return state
+    return state | codes.state_of(template)
 
 
 def create_template(values: Mapping[str, Any], *, created_by: int) -> Template:
@@ -143,12 +146,20 @@ def _write(template: Template, values: Mapping[str, Any]) -> None:
         raise WrongField(
             "This number has that name in this language already.", field_name="template_name"
         )
+    if values["category"] == codes.CATEGORY:
+        values = {**values, **codes.columns_of(values)}
     for field in FIELDS:
         setattr(template, field, values[field])
+    template.header_type = HeaderType(values["header_type"]) if values["header_type"] else None
+    template.code_parts = values.get("code_parts")
     template.parameter_format = ParameterFormat(values["parameter_format"])
     names = ordered_names(template.body_content, template.parameter_format)
     if len(template.variables or []) != len(names) or template.parameter_format == "NAMED":
         template.variables = names or None
+    if codes.is_code(template):
+        template.variables, template.buttons = list(CODE_LABELS), values["buttons"]
+        template.examples = None
+        return
     template.buttons = [_button(row) for row in values["buttons"]] or None
     template.examples = _examples(template, values, len(names))
 

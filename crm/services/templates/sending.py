@@ -8,12 +8,13 @@ from uuid import UUID
 from sqlalchemy import select, update
 
 from crm.db import db
-from crm.errors import Conflict, NotFound
+from crm.errors import Conflict, Invalid, NotFound
 from crm.lib.text import fold
 from crm.models import (
     Chat,
     Client,
     File,
+    HeaderType,
     Message,
     MessageType,
     Template,
@@ -21,6 +22,7 @@ from crm.models import (
     User,
 )
 from crm.providers.outbound import Media
+from crm.services.media.sending import SentAlready, describe_file
 from crm.services.messages.contents import Described, describe
 from crm.services.messages.outbound import Priority, queue_described
 from crm.services.templates.filling import blanks_of, fill
@@ -37,6 +39,23 @@ class NotApproved(Conflict):
 class SwitchedOff(Conflict):
     code = "template_switched_off"
     message = "This template was switched off in the settings: choose another one."
+
+
+WANTED = {
+    HeaderType.IMAGE: "The header of this template is a photo: choose a JPEG or PNG.",
+    HeaderType.VIDEO: "The header of this template is a video: choose an MP4.",
+    HeaderType.DOCUMENT: "The header of this template is a document: choose a PDF or the like.",
+}
+
+
+def _header_of(template: Template, file: File) -> Media | None:
+    """The file as what leaves; None where the template has no place for one."""
+    if template.header_type not in WANTED:
+        return None
+    media = describe_file(file)
+    if media.kind.value.upper() != template.header_type.value:
+        raise Invalid(WANTED[template.header_type])
+    return media
 
 
 def find_sendable(whatsapp_number_id: int) -> list[Template]:
@@ -96,20 +115,19 @@ def queue_template(
     *,
     author: User | None = None,
     client_key: UUID | None = None,
-    header_file: Media | None = None,
     file: File | None = None,
     reply_to: Message | None = None,
     priority: Priority | None = None,
 ) -> Message:
     """Fill a template and queue it; inside and outside the window. It counts as used.
 
-    `header_file` is the header's file as the provider gets it, `file` its row.
+    `file` is the header's picture, video or document; without one a public link may stand there.
 
     Raises NotFound, NotApproved, SwitchedOff, Invalid for missing or too long values, and what
     `queue_outbound` raises; OptedOut for advertising to somebody who has not agreed to it.
     """
     template = load_sendable(chat, template_id)
-    filled = fill(template, values, file=header_file)
+    filled = fill(template, values, file=_header_of(template, file) if file else None)
     meta = describe(filled.content).meta["template"]
     meta |= {"template_id": template.id, "category": template.category, "shown": filled.shown}
     row = Described(MessageType.TEMPLATE, filled.shown["body"], {"template": meta})
@@ -122,6 +140,10 @@ def queue_template(
         priority=priority,
         file=file,
     )
+    if file is not None:
+        if file.related_entity_id not in (None, message.id):
+            raise SentAlready
+        file.related_entity_type, file.related_entity_id = "message", message.id
     db.session.execute(
         update(Template)
         .where(Template.id == template.id)

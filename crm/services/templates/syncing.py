@@ -293,6 +293,7 @@ def _same_everywhere(template_id: int, account: Account) -> list[Template]:
 
 COPIED = (
     "template_name", "language", "category", "header_type", "header_content", "body_content",
+    "code_parts",
     "footer_content", "buttons", "variables", "parameter_format", "examples",
 )  # fmt: skip
 

@@ -1,5 +1,5 @@
 // How the customer will see what a dialog says, while it is written.
-import { $, $$ } from "./page.js";
+import { $, $$, language } from "./page.js";
 import { rich } from "./rich.js";
 
 const VARIABLE = /\{\{\s*([A-Za-z0-9_]+)\s*\}\}/g;
@@ -15,9 +15,19 @@ export function follow(dialog) {
   const value = (name) => form.elements[name]?.value.trim() ?? "";
   const isTemplate = !form.elements.body;
 
+  /** An amount or a date as the customer will about see it; the server writes it for good. */
+  function typed(name) {
+    const given = value(name);
+    const kind = value(`${name}.kind`);
+    if (given && kind === "date_time") return new Intl.DateTimeFormat(language, { dateStyle: "long", timeStyle: "short" }).format(new Date(given));
+    const amount = kind === "currency" && Number(given.replace(/[^0-9.,-]/g, "").replace(/[.,](?=.*[.,])|[.,](?=\d{3}$)/g, "").replace(",", "."));
+    if (!given || kind !== "currency" || Number.isNaN(amount)) return given;
+    return new Intl.NumberFormat(language, { style: "currency", currency: value(`${name}.code`), minimumFractionDigits: Number.isInteger(amount) ? 0 : 2 }).format(amount);
+  }
+
   function filled(text, part) {
     return text.replace(VARIABLE, (whole, name) => {
-      const given = part === "header" ? value("header") : value(`body.${name}`);
+      const given = part === "header" ? value("header") : typed(`body.${name}`);
       return given ? `\u0001${given}\u0002` : whole;
     });
   }
@@ -66,5 +76,6 @@ export function follow(dialog) {
     buttons();
   }
   form.addEventListener("input", draw);
+  form.addEventListener("change", draw);
   draw();
 }

@@ -43,12 +43,8 @@ function drawHeader() {
   if (kind !== "TEXT" || value("header_content")) bubble.prepend(header);
 }
 
-function drawButtons() {
+function drawButtons(rows) {
   const preview = $("[data-preview]");
-  const rows = $$("[data-rows=buttons] [data-key]").map((row) => ({
-    kind: $("select", row).value,
-    text: $("input[id$=-text]", row).value,
-  }));
   $("[data-part=buttons]", preview)?.remove();
   if (!rows.length) return;
   const list = document.createElement("ul");
@@ -66,16 +62,38 @@ function drawButtons() {
   preview.append(list);
 }
 
+/** A one-time code's text is Meta's, in the template's language. */
+function drawCode(body) {
+  $$("[data-part=header], [data-part=media]", $(".wa-bubble")).forEach((old) => old.remove());
+  const all = JSON.parse($("[data-code-words]").dataset.codeWords);
+  const [text, warning, end, copy] = all[value("language").slice(0, 2)] ?? all.en;
+  const words = text.replace("{{1}}", "\u0001482913\u0002");
+  body.replaceChildren(rich(form().elements.code_security.checked ? `${words} ${warning}` : words));
+  drawFooter(value("code_minutes") ? end.replace("%s", value("code_minutes")) : "", body);
+  const isTap = value("code_button") === "ONE_TAP";
+  drawButtons([{ kind: "COPY_CODE", text: (isTap && value("code_autofill")) || value("code_text") || copy }]);
+}
+
+function drawFooter(text, body) {
+  const footer = part("footer", "div", "wa-footer");
+  footer.textContent = text;
+  if (!text) footer.remove();
+  else if (!footer.isConnected) body.after(footer);
+}
+
 function draw() {
   const body = $("[data-part=body]");
   if (!form() || !body) return;
+  if (value("category") === "AUTHENTICATION") return drawCode(body);
   drawHeader();
   body.replaceChildren(rich(filled(value("body_content"), value("body_examples").split("\n").map((line) => line.trim()).filter(Boolean))));
-  const footer = part("footer", "div", "wa-footer");
-  footer.textContent = value("footer_content");
-  if (!footer.textContent) footer.remove();
-  else if (!footer.isConnected) body.after(footer);
-  drawButtons();
+  drawFooter(value("footer_content"), body);
+  drawButtons(
+    $$("[data-rows=buttons] [data-key]").map((row) => ({
+      kind: $("select", row).value,
+      text: $("input[id$=-text]", row).value,
+    })),
+  );
 }
 
 document.addEventListener("input", (event) => event.target.closest("#editor") && draw());
