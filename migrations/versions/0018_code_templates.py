@@ -4,8 +4,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-revision = "0017_code_templates"
-down_revision = "0016_note_edits"
+revision = "0018_code_templates"
+down_revision = "0017_template_switch"
 branch_labels = None
 depends_on = None
 
