@@ -44,7 +44,7 @@ def revoke(sim: "Simulator", wamid: str) -> Response:
 def call() -> Response:
     """A customer calls a Meta line, and nobody answers: number_id, wa_id."""
     sim, body = simulator(), asked()
-    number, customer = _pair(sim, body)
+    number, customer = meta_pair(sim, body)
     own = wire.digits_of(number["display_phone_number"])
     row = {
         "id": "wacid." + wire.new_wamid(customer["wa_id"], outbound=False)[6:],
@@ -55,7 +55,7 @@ def call() -> Response:
     }
     contacts = [webhooks.contact(customer)]
     for step in ({"event": "connect"}, {"event": "terminate", "status": "FAILED"}):
-        _post(sim, number, "calls", {"contacts": contacts, "calls": [{**row, **step}]})
+        post(sim, number, "calls", {"contacts": contacts, "calls": [{**row, **step}]})
     return jsonify({"ok": True})
 
 
@@ -63,7 +63,7 @@ def call() -> Response:
 def write() -> Response:
     """Somebody writes on the phone of a Meta line: number_id, wa_id, text."""
     sim, body = simulator(), asked()
-    number, customer = _pair(sim, body)
+    number, customer = meta_pair(sim, body)
     words = str(body.get("text") or "").strip()
     if not 0 < len(words) <= 4096:
         raise CustomerError("Write something, at most 4096 characters.")
@@ -90,7 +90,7 @@ def write() -> Response:
         "text": {"body": words},
     }
     part = {"contacts": [webhooks.contact(customer)], "message_echoes": [echo]}
-    _post(sim, number, "smb_message_echoes", part)
+    post(sim, number, "smb_message_echoes", part)
     return jsonify(message)
 
 
@@ -106,7 +106,8 @@ def own_message(sim: "Simulator", wamid: str, *, seconds: float) -> Row:
     return message
 
 
-def _pair(sim: "Simulator", body: Row) -> tuple[Row, Row]:
+def meta_pair(sim: "Simulator", body: Row) -> tuple[Row, Row]:
+    """The Meta line and the customer that an order names; raises CustomerError."""
     number = sim.world.numbers.get(str(body.get("number_id")))
     if number is None or number.get("provider") == "wppconnect":
         raise CustomerError("This needs a line of Meta.")
@@ -123,10 +124,11 @@ def _change(sim: "Simulator", message: Row, kind: str, content: Row) -> None:
         "type": kind,
         "content": content,
     }
-    _post(sim, number, "messages", webhooks.message_part(customer, said))
+    post(sim, number, "messages", webhooks.message_part(customer, said))
 
 
-def _post(sim: "Simulator", number: Row, field: str, part: Row) -> None:
+def post(sim: "Simulator", number: Row, field: str, part: Row) -> None:
+    """Have a part of a webhook delivered, unless the account is not subscribed."""
     if number["waba_id"] in sim.world.unsubscribed:
         return
     row = sim.outbox.row(number["id"], field, part)

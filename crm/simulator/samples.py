@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import json
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,26 @@ OTHERS: dict[str, tuple[str, Any]] = {
                     "currency": "COP",
                 },
             ],
+        },
+    ),
+    "form": (
+        "interactive",
+        {
+            "type": "nfm_reply",
+            "nfm_reply": {
+                "name": "flow",
+                "body": "Sent",
+                "response_json": json.dumps(
+                    {"flow_token": "t", "ciudad": "Cali", "fecha": "sábado", "personas": 4}
+                ),
+            },
+        },
+    ),
+    "permission": (
+        "interactive",
+        {
+            "type": "call_permission_reply",
+            "call_permission_reply": {"response": "accept", "response_source": "user_action"},
         },
     ),
     "ad": ("text", {"body": "Hola, vi su anuncio. ¿Todavía hay?"}),

@@ -8,7 +8,7 @@ from typing import Any
 from flask import Flask, Response, abort, request
 from gevent.pywsgi import WSGIServer
 
-from crm.simulator import acts, control, page, wpp_control
+from crm.simulator import acts, control, news, page, wpp_control
 from crm.simulator.config import Settings
 from crm.simulator.graph import Graph
 from crm.simulator.simulator import Simulator
@@ -30,6 +30,7 @@ def create_page_app(simulator: Simulator, graph: Graph) -> Flask:
     app.register_blueprint(control.bp)
     app.register_blueprint(wpp_control.bp)
     app.register_blueprint(acts.bp)
+    app.register_blueprint(news.bp)
     app.register_blueprint(page.bp)
     app.before_request(_guard)
     app.after_request(_headers)

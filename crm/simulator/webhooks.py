@@ -7,7 +7,7 @@ Row = dict[str, Any]
 
 
 # Fields that name the number they are about; the others are news of the account, with a time.
-OF_A_NUMBER = frozenset({"messages", "calls", "smb_message_echoes"})
+OF_A_NUMBER = frozenset({"messages", "calls", "smb_message_echoes", "history", "user_preferences"})
 
 
 def envelope(number: Row, field: str, part: Row, *, at: float | None = None) -> Row:

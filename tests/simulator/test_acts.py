@@ -82,3 +82,23 @@ def test_the_line_s_own_phone_writes_and_the_product_hears_an_echo(
     assert heard == [f"echo text 'Con gusto' to {customer['user_id']}+{ANA}"]
     [shown] = sim.messages(ANA)
     assert (shown["direction"], shown["shown"]) == ("out", True)
+
+
+def test_what_happens_beside_the_chat_reaches_the_product_as_what_it_is(
+    sim: SimulatorServer, crm: Receiver
+) -> None:
+    sim.add_customer(ANA, "Ana")
+    for kind in ("group", "history", "stop", "resume"):
+        answer = sim.control("POST", "news", {"number_id": NUMBER, "wa_id": ANA, "kind": kind})
+        assert answer["customer"]["wa_id"] == ANA
+    for sample in ("form", "permission"):
+        sim.say(wa_id=ANA, sample=sample)
+    moved = sim.control("POST", "news", {"number_id": NUMBER, "wa_id": ANA, "kind": "number"})
+    fresh = moved["customer"]["wa_id"]
+    assert fresh != ANA
+    heard = " | ".join(sorted(told(crm, 7)))
+    for part in ("{group}", "{flow}", "{call_permission}", "stop", "resume", "{system}"):
+        assert part in heard, heard
+    wrong = {"number_id": NUMBER, "wa_id": ANA, "kind": "lottery"}
+    refused = requests.post(f"{sim.url}/control/news", json=wrong, timeout=20)
+    assert (refused.status_code, "kind must be one of" in refused.text) == (400, True)

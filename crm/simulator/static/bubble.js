@@ -144,6 +144,8 @@ function player(content, message) {
 }
 
 function interactive(content) {
+  if (content.nfm_reply) return [h("div", { class: "card" }, icon("check"), h("span", {}, h("b", {}, t("form"))))];
+  if (content.call_permission_reply) return [h("div", { class: "card" }, icon("call"), h("span", {}, h("b", {}, t("permission"))))];
   const reply = content.button_reply || content.list_reply;
   if (reply) {
     return [h("p", { class: "text" }, reply.title), reply.description ? h("p", { class: "mute small" }, reply.description) : null].filter(Boolean);

@@ -330,6 +330,15 @@ export class Phone {
         this.toggle("tray", false);
         attempt(() => order("POST", "call", { number_id: this.numberId, wa_id: this.waId }));
       },
+      news: () => {
+        this.toggle("tray", false);
+        attempt(async () => {
+          const { customer } = await order("POST", "news", { number_id: this.numberId, wa_id: this.waId, kind: button.dataset.news });
+          toast(t("news_told", { what: button.textContent }));
+          // Under a new number they have a new phone.
+          if (customer.wa_id !== this.waId) await this.app.open(customer, this.numberId);
+        });
+      },
       away: () => this.app.putAway(this),
       "close-window": () => attempt(async () => {
         await order("POST", "window", { number_id: this.numberId, wa_id: this.waId, hours: 25 });
