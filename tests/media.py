@@ -75,6 +75,17 @@ def film(
     return path
 
 
+def moving(path: Path, *, frames: int = 4, size: tuple[int, int] = (121, 80)) -> Path:
+    """A GIF of `frames` pictures, a tenth of a second each, half of each transparent."""
+    pictures = []
+    for number in range(frames):
+        picture = Image.new("RGBA", size)
+        picture.paste((250 - number * 40, 60, 40 * number), (0, 0, size[0] // 2, size[1]))
+        pictures.append(picture)
+    pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=100, disposal=2)
+    return path
+
+
 def huge_png() -> bytes:
     """50,000 x 50,000 pixels in a few kilobytes."""
 

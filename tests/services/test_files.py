@@ -161,6 +161,22 @@ def test_a_film_keeps_its_streams_and_gets_a_first_frame(folder, tmp_path):
     assert made.look.thumbnail is not None
 
 
+def test_a_moving_picture_becomes_a_short_film_and_a_still_one_a_picture(folder, tmp_path):
+    moving = media.moving(tmp_path / "risa.gif")
+    made = files.prepare_for_message(moving, name="risa.gif", folder=folder)
+    assert (made.kind, made.mime_type, made.name) == ("video", "video/mp4", "risa.mp4")
+    assert (made.look.width, made.look.height) == (120, 80)
+    # Four tenths of a second, again and again.
+    assert made.look.seconds == pytest.approx(3.2, abs=0.2)
+    assert "video" in made.note
+    still = media.moving(tmp_path / "quieto.gif", frames=1)
+    made = files.prepare_for_message(still, name="quieto.gif", folder=folder)
+    assert (made.kind, made.mime_type, made.name) == ("image", "image/png", "quieto.png")
+    broken = tmp_path / "roto.gif"
+    broken.write_bytes(moving.read_bytes()[:60])
+    assert files.prepare_for_message(broken, name="roto.gif", folder=folder).kind == "document"
+
+
 def test_a_film_that_whatsapp_does_not_play_goes_as_a_document(folder, tmp_path):
     source = media.film(tmp_path / "a.webm", form="webm", codec="libvpx")
     made = files.prepare_for_message(source, name="a.webm", folder=folder)

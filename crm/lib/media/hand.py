@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from crm.lib.media import pictures, sounds
+from crm.lib.media import loops, pictures, sounds
 
 MEGABYTE = 1024 * 1024
 CPU_SECONDS = 20
@@ -31,6 +31,8 @@ def main() -> None:
         told = {"refused": "pixels"}
     except sounds.OtherCodec:
         told = {"refused": "codec"}
+    except loops.Still:
+        told = {"refused": "still"}
     except sounds.NoPicture:
         told = {"refused": "sound"}
     except MemoryError:
@@ -73,6 +75,10 @@ def film(source: Path, folder: Path, *, mime: str) -> dict[str, Any]:
     return sounds.make_film(source, folder)
 
 
+def loop(source: Path, folder: Path, *, mime: str) -> dict[str, Any]:
+    return loops.make_loop(source, folder)
+
+
 def voice(source: Path, folder: Path, *, mime: str) -> dict[str, Any]:
     return sounds.make_voice(source, folder)
 
@@ -86,6 +92,7 @@ TASKS: dict[str, Callable[..., dict[str, Any]]] = {
     "picture": picture,
     "portrait": portrait,
     "film": film,
+    "loop": loop,
     "voice": voice,
     "playable": playable,
 }

@@ -27,7 +27,8 @@ _turns = threading.BoundedSemaphore(AT_ONCE)
 
 class Unreadable(Exception):
     """The file cannot be worked on. `reason`: broken, pixels, memory, slow, crash, codec (a film
-    of other streams than asked for), sound (a film's container without a picture in it).
+    of other streams than asked for), sound (a film's container without a picture in it), still (a
+    moving picture that does not move).
     """
 
     def __init__(self, reason: str) -> None:
@@ -81,6 +82,11 @@ def make_film(source: Path, mime_type: str, *, folder: Path) -> Made:
     Raises Unreadable("codec") where the streams are others: such a film travels as a document.
     """
     return _made(_run("film", source, folder, mime=mime_type), folder)
+
+
+def make_loop(source: Path, mime_type: str, *, folder: Path) -> Made:
+    """An MP4 of a moving picture. Raises Unreadable("still") for one that does not move."""
+    return _made(_run("loop", source, folder, mime=mime_type), folder)
 
 
 def make_voice(source: Path, mime_type: str, *, folder: Path) -> Made:

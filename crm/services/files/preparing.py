@@ -25,6 +25,7 @@ NOTES = {
     "other_picture": "WhatsApp does not show this kind of picture; it goes as a document.",
     "sound_unreadable": "This sound cannot be read; it goes as a document.",
     "other_sound": "WhatsApp does not play this kind of sound; it goes as a document.",
+    "loop": "It moves, so it goes as a short video.",
     "over_16": "It is over 16 MB, so it goes as a document.",
     "smaller": "It was over 5 MB and has been made smaller.",
     "unsure": "WhatsApp does not promise to take this type of file.",
@@ -57,6 +58,11 @@ def prepare_for_message(source: Path, *, name: str, folder: Path) -> Prepared:
     if mime in PICTURES:
         try:
             return _picture(source, name, mime, folder, LIMITS["image"].most_bytes)
+        except Unreadable:
+            note = NOTES["picture_unreadable"]
+    elif mime == "image/gif":
+        try:
+            return _loop(source, name, folder)
         except Unreadable:
             note = NOTES["picture_unreadable"]
     elif mime.startswith("video/"):
@@ -149,6 +155,18 @@ def _picture(source: Path, name: str, mime: str, folder: Path, most: int) -> Pre
         made.look,
         note=NOTES["smaller"] if shrunk else "",
     )
+
+
+def _loop(source: Path, name: str, folder: Path) -> Prepared:
+    """A GIF as WhatsApp sends it: a short film, or a picture where it does not move."""
+    try:
+        made = workshop.make_loop(source, "image/gif", folder=folder)
+    except Unreadable as error:
+        if error.reason != "still":
+            raise
+        return _picture(source, name, "image/gif", folder, LIMITS["image"].most_bytes)
+    named = _with_ending(name, "video/mp4")
+    return Prepared(made.path, "video", "video/mp4", named, made.look, note=NOTES["loop"])
 
 
 def _film(source: Path, name: str, mime: str, folder: Path) -> Prepared:

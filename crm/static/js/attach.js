@@ -93,7 +93,7 @@ function face(item) {
   const button = $(".pick", row);
   button.title = item.file.name;
   button.setAttribute("aria-label", item.file.name);
-  if (item.kind === "image" && !item.error) {
+  if (item.file.type.startsWith("image/") && item.kind !== "document" && !item.error) {
     const image = new Image();
     image.alt = "";
     image.src = item.address;
@@ -147,7 +147,8 @@ function drawCurrent() {
 }
 
 function preview({ file, kind, address, error }) {
-  if (!error && kind === "image") {
+  // A moving picture goes as a film, and only the picture itself is here to be looked at.
+  if (!error && (kind === "image" || file.type === "image/gif")) {
     const image = new Image();
     image.src = address;
     image.alt = file.name;
