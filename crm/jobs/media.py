@@ -17,12 +17,13 @@ from flask import Flask, current_app
 from crm.config import Config
 from crm.db import atomic, db, retrying
 from crm.doorbell import job, ring
+from crm.extensions import file_store
 from crm.jobs import shutdown
 from crm.jobs.schedule import scheduled
 from crm.providers.meta.client import MetaChannel
 from crm.providers.meta.media import TRANSFER_SECONDS, FetchFault, MetaMedia
 from crm.services import files
-from crm.services.files.receiving import StoreFull, clear_spool
+from crm.services.files.receiving import ABANDONED_SECONDS, StoreFull, clear_spool
 from crm.services.files.storing import remove_bytes
 from crm.services.media import fetching
 from crm.services.media.fetching import Fetch
@@ -121,6 +122,7 @@ def tidy() -> None:
     """Remove bytes that had their time, and what killed processes left behind."""
     config: Config = current_app.config["CRM"]
     clear_spool(config.data_dir)
+    file_store.store.clear_unfinished(older_than=ABANDONED_SECONDS)
     clear_arrivals(config.arrivals_dir)
     while True:
         with atomic():

@@ -55,6 +55,9 @@ class Store(Protocol):
     def keys(self) -> Iterator[str]:
         """Every key there is, in no order."""
 
+    def clear_unfinished(self, *, older_than: float) -> int:
+        """Remove what a killed process was writing, untouched for so many seconds; how many."""
+
     def check(self) -> None:
         """Write, read and remove a small file; StoreError says what is wrong."""
 
@@ -126,6 +129,13 @@ class LocalStore:
         for path in self.folder.rglob("*"):
             if path.is_file() and not path.name.startswith("."):
                 yield path.relative_to(self.folder).as_posix()
+
+    def clear_unfinished(self, *, older_than: float) -> int:
+        before = time.time() - older_than
+        left = [path for path in self.folder.rglob(".*.part") if path.stat().st_mtime < before]
+        for path in left:
+            _forget(path)
+        return len(left)
 
     def check(self) -> None:
         probe = self.folder / f".probe.{os.getpid()}.part"
@@ -218,6 +228,11 @@ class S3Store:
         for page in pages.paginate(Bucket=self.bucket, Prefix=self.prefix):
             for found in page.get("Contents", ()):
                 yield found["Key"].removeprefix(self.prefix)
+
+    def clear_unfinished(self, *, older_than: float) -> int:
+        # A part of an upload is no object; a rule of the bucket ends those (AWS: "abort incomplete
+        # multipart uploads").
+        return 0
 
     def check(self) -> None:
         name = f"{self.prefix}.probe.{os.getpid()}"

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.measures import faults_of
-from tests.browser.test_composing import is_up, until
+from tests.browser.test_composing import give_to_laura, is_up, until
 from tests.browser.test_main_loop import phones_of
 from tests.simulator.server import NUMBER
 from tests.stack import RunningStack
@@ -38,9 +38,10 @@ def chat_id(stack: RunningStack) -> int:
 
     def all_there() -> int | None:
         rows = stack.query(
-            "SELECT m.chat_id, count(DISTINCT m.id), count(DISTINCT m.media_file_id), bool_or(m.deleted_at IS NOT NULL),"
-            " bool_or(m.metadata ? 'edited') FROM messages m JOIN client_identities i"
-            " ON i.client_id = m.client_id WHERE i.profile_name = %s GROUP BY m.chat_id",
+            "SELECT m.chat_id, count(*), count(m.media_file_id), bool_or(m.deleted_at IS NOT NULL),"
+            " bool_or(m.metadata ? 'edited') FROM messages m WHERE m.direction = 'inbound' AND"
+            " m.client_id = (SELECT max(client_id) FROM client_identities WHERE profile_name = %s)"
+            " GROUP BY m.chat_id",
             NAME,
         )
         # Two texts, twelve samples, an edit, a deletion, a call, a notice; five with files.
@@ -48,6 +49,7 @@ def chat_id(stack: RunningStack) -> int:
 
     found = until(all_there)
     assert isinstance(found, int)
+    give_to_laura(stack, found)
     return found
 
 
@@ -65,7 +67,7 @@ def test_every_kind_is_shown_as_what_it_is(
     page = sign_in(ADMIN)
     page.goto(f"{stack.url}/inbox/{chat_id}")
     log = page.locator("#log")
-    expect(log.locator("article.bubble")).to_have_count(14)
+    expect(log.locator("article.bubble.in")).to_have_count(14)
     for picture in (".shot:not(.film) img", ".shot.film img", "img.sticker"):
         loaded(page, f"#log .in {picture}")
     for selector, words in (

@@ -37,7 +37,9 @@ function float(selector, bubble) {
   const at = bubble.getBoundingClientRect();
   const top = Math.max(log().getBoundingClientRect().top + 4, at.top - (bar.matches(".bubble-emojis") ? 30 : 14));
   const wide = bar.offsetWidth;
-  const left = bar.matches(".bubble-emojis") && bubble.matches(".in") ? at.left : at.right - wide - 8;
+  // Beside a short word, not on it; still touching, so that the pointer gets there.
+  const beside = at.width < wide + 140 ? (bubble.matches(".in") ? at.right - 6 : at.left - wide + 6) : at.right - wide - 8;
+  const left = bar.matches(".bubble-emojis") && bubble.matches(".in") ? at.left : beside;
   bar.style.setProperty("top", `${top}px`);
   bar.style.setProperty("left", `${Math.min(Math.max(8, left), innerWidth - wide - 8)}px`);
   return bar;
