@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-ALL = ("webhooks", "sockets", "ring", "routing", "delivery")
+ALL = ("webhooks", "sockets", "ring", "routing", "places", "delivery")
 
 
 def main(arguments: list[str]) -> int:

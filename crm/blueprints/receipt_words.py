@@ -182,7 +182,8 @@ def rest_words(receipt: Mapping[str, Any]) -> str:
 
 def _share(agent: Mapping[str, Any]) -> str:
     """How full they are by the nearer limit, as the strategies compare it."""
-    shares = [agent.get("load", 0) / (agent.get("limit") or 1)]
+    limit = agent.get("limit")
+    shares = [agent.get("load", 0) / limit if limit else 1.0]
     if agent.get("campaign_limit"):
         shares.append((agent.get("campaign_load") or 0) / agent["campaign_limit"])
     return _("%(percent)s%% of their places taken", percent=round(max(shares) * 100))

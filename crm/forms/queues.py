@@ -46,7 +46,7 @@ class QueueForm(AdminForm):
         validators=[needed(), between(10, 86_400)],
     )
     overflow_action = OneOf(_l("When it is full"), OverflowAction, OVERFLOW_WORDS)
-    overflow_queue_id = Pick(_l("Overflow queue"), empty=_l("none"))
+    overflow_queue_id = Pick(_l("Overflow queue"), empty=_l("no queue"))
     overflow_message = LongTextField(_l("Message"), validators=[at_most(4000)])
     # Asked only while chats wait in a queue that is being switched off.
     move_waiting = Tick(_l("Move the waiting chats"))

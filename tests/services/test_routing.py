@@ -1,4 +1,4 @@
-"""How a chat finds its agent: the line, the limits, who is passed by, and the receipt."""
+"""How a chat finds its agent: where it goes, the line, turns, and what the clock finds."""
 
 from datetime import timedelta
 from typing import Any
@@ -16,11 +16,8 @@ from crm.models import (
     ChatEvent,
     ChatPriority,
     ChatStatus,
-    Permission,
-    PermissionType,
     RoutingStrategy,
     User,
-    UserPermission,
 )
 from crm.services import chats, routing
 from crm.services.routing import sweep
@@ -100,113 +97,6 @@ def test_routing_twice_assigns_once(desk: Desk):
     chat = new_chat(desk)
     assert len(route(chat).assigned) == 1
     assert route(chat).assigned == []
-
-
-# Candidates
-
-
-@pytest.mark.parametrize(
-    ("user", "member", "why"),
-    [
-        ({"agent_status": AgentStatus.OFFLINE}, {}, "offline"),
-        ({"agent_status": AgentStatus.PAUSED}, {}, "paused"),
-        ({"agent_status": AgentStatus.BUSY}, {}, "busy"),
-        ({"auto_assign_enabled": False}, {}, "auto_assign_off"),
-        ({"status": "suspended"}, {}, "user_inactive"),
-        ({"status": "inactive"}, {}, "user_inactive"),
-        ({"role": "supervisor"}, {}, "not_permitted"),
-        ({}, {"is_active": False}, "not_in_campaign"),
-        ({"limit": 0}, {}, "full"),
-        ({"here": 0}, {}, "campaign_full"),
-    ],
-)
-def test_who_is_no_candidate_gets_nothing_and_the_receipt_says_why(
-    desk: Desk, user: dict[str, Any], member: dict[str, Any], why: str
-):
-    agent = desk.add_agent(member=member, **user)
-    chat = new_chat(desk)
-    assert route(chat).assigned == []
-    assert owner_of(chat) is None
-    assert chat.status is ChatStatus.QUEUED
-    receipt = last_event(chat).data["routing"]
-    assert receipt["chosen"] is None
-    assert receipt["why"] == "nobody_free"
-    assert receipt["left_out_counts"] == {why: 1}
-    (left_out,) = receipt["left_out"]
-    assert (left_out["user_id"], left_out["why"]) == (agent.id, why)
-
-
-def test_a_deleted_account_does_not_even_appear(desk: Desk):
-    desk.add_agent(deleted_at=utcnow())
-    chat = new_chat(desk)
-    route(chat)
-    assert last_event(chat).data["routing"]["left_out_counts"] == {}
-
-
-def test_the_right_to_answer_may_be_granted_and_denied_per_person(desk: Desk):
-    denied = desk.add_agent()
-    granted = desk.add_agent(role="supervisor")
-    with atomic():
-        reply = db.session.scalars(
-            select(Permission.id).where(Permission.name == "chats.reply")
-        ).one()
-        for user, kind in ((denied, PermissionType.REVOKE), (granted, PermissionType.GRANT)):
-            db.session.add(UserPermission(user_id=user.id, permission_id=reply, type=kind))
-    chat = new_chat(desk)
-    route(chat)
-    assert owner_of(chat) == granted.id
-
-
-# Capacity
-
-
-def test_the_smaller_limit_decides_the_person_s(desk: Desk):
-    agent = desk.add_agent(limit=2, here=5)
-    for _ in range(4):
-        desk.add_waiting()
-    drain(desk)
-    assert load_of(agent) == 2
-
-
-def test_the_smaller_limit_decides_the_campaign_s(desk: Desk):
-    agent = desk.add_agent(limit=5, here=2)
-    for _ in range(4):
-        desk.add_waiting()
-    drain(desk)
-    assert load_of(agent) == 2
-
-
-def test_chats_of_other_campaigns_fill_places_too(desk: Desk):
-    agent = desk.add_agent(limit=3, here=3)
-    with atomic():
-        other = make_campaign()
-        link_agent(other, agent, max_concurrent_chats=3)
-    for _ in range(2):
-        desk.add_held(agent, campaign=other)
-    for _ in range(3):
-        desk.add_waiting()
-    drain(desk)
-    assert load_of(agent) == 3
-    assert load_of(agent, campaign=desk.campaign) == 1
-
-
-def test_an_offered_chat_takes_the_place_of_the_one_it_is_offered_to(desk: Desk):
-    giver, taker = desk.add_agent(limit=1), desk.add_agent(limit=1)
-    desk.add_held(giver, status=ChatStatus.TRANSFERRED, offered_agent_id=taker.id)
-    first, second = desk.add_waiting(ago=9), desk.add_waiting(ago=5)
-    drain(desk)
-    assert owner_of(first) == giver.id
-    assert owner_of(second) is None
-
-
-def test_pending_and_closed_chats_take_no_place(desk: Desk):
-    agent = desk.add_agent(limit=1)
-    desk.add_held(agent, status=ChatStatus.PENDING)
-    desk.add_held(agent, status=ChatStatus.CLOSED)
-    desk.add_held(agent, status=ChatStatus.ACTIVE, deleted_at=utcnow())
-    chat = desk.add_waiting()
-    drain(desk)
-    assert owner_of(chat) == agent.id
 
 
 # The line
@@ -454,44 +344,6 @@ def test_a_returning_client_does_not_land_on_somebody_who_left(desk: Desk):
     chat = new_chat(desk, client=client)
     route(chat)
     assert owner_of(chat) == here.id
-
-
-# Receipts
-
-
-def test_the_receipt_names_the_candidates_with_their_loads(desk: Desk):
-    chosen = desk.add_agent(limit=4, first_name="Laura", last_name="Gómez")
-    other = desk.add_agent(limit=6)
-    desk.add_held(other)
-    with atomic():
-        link = other.campaign_links[0]
-        link.last_assigned_at = utcnow()
-    chat = new_chat(desk)
-    route(chat)
-    event = last_event(chat)
-    receipt = event.data["routing"]
-    assert event.actor_kind == "system"
-    assert receipt["strategy"] == "round_robin"
-    assert receipt["why"] == "turn"
-    assert receipt["chosen"] == chosen.id
-    assert [line["user_id"] for line in receipt["candidates"]] == [chosen.id, other.id]
-    assert receipt["candidates"][0]["name"] == "Laura Gómez"
-    assert (
-        receipt["candidates"][1] | {"load": 1, "limit": 6, "campaign_load": 1}
-        == (receipt["candidates"][1])
-    )
-    assert event.data["terms"]["first_response_seconds"] == 60
-
-
-def test_why_nobody_takes_this_has_an_answer_that_touches_nothing(desk: Desk):
-    desk.add_agent(agent_status=AgentStatus.PAUSED)
-    chat = desk.add_waiting()
-    version = chat.version
-    receipt = routing.explain_chat(chat)
-    assert receipt["why"] == "nobody_free"
-    assert receipt["left_out_counts"] == {"paused": 1}
-    db.session.refresh(chat)
-    assert chat.version == version
 
 
 # What the clock finds

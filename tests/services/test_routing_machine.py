@@ -56,7 +56,8 @@ ACTS = ("arrive", "arrive", "arrive", "answer", "answer", "close", "close", "pic
 
 
 class RoutingMachine(RuleBasedStateMachine):
-    """Two campaigns that share agents, one of them by load; three queues; five agents."""
+    """Two campaigns that share agents, one of them by load; three queues; five agents, and four who
+    are never eligible."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -75,6 +76,16 @@ class RoutingMachine(RuleBasedStateMachine):
                     link_agent(sales, user, max_concurrent_chats=2)
                 if n in (1, 2, 3):
                     link_agent(support, user, max_concurrent_chats=1 + n % 2)
+            # Available all the while, and never to get a chat by themselves.
+            barred = [
+                make_user(status="suspended"),
+                make_user(role="supervisor"),
+                make_user(max_concurrent_chats=0),
+                make_user(),
+            ]
+            for user in barred:
+                link_agent(sales, user, is_active=user is not barred[3])
+        self.barred = {user.id for user in barred}
         self.number_id = number.id
         self.queues = {sales.id: [vip.id, general.id], support.id: [other.id]}
         self.people = [user.id for user in team]
@@ -310,6 +321,7 @@ class RoutingMachine(RuleBasedStateMachine):
                 continue
             agent = event.data["agent"]
             assert (agent, campaign_of[event.chat_id]) in members
+            assert agent not in self.barred, "suspended, without the right, without room, or out"
             at = event.created_at
             states = [
                 state.status
