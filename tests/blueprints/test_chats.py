@@ -290,8 +290,8 @@ def test_all_names_are_computed_when_asked(cast, browse):
     some = marta.get(f"/inbox/{chat.id}/why", headers=FRAGMENT).text
     everybody = marta.get(f"/inbox/{chat.id}/why?all=1", headers=FRAGMENT).text
     assert (some.count("Agente"), everybody.count("Agente")) == (10, 14)
-    assert "Show all" in some
-    assert "Show all" not in everybody
+    assert "Show everybody" in some
+    assert "Show everybody" not in everybody
 
 
 def test_without_script_each_dialog_is_a_page(cast, browse):

@@ -14,10 +14,12 @@ from crm.models import (
     Chat,
     ChatEvent,
     ChatStatus,
+    PendingReason,
     RoutingStrategy,
     User,
 )
-from crm.services import routing
+from crm.services import chats, routing
+from crm.services.chats import SYSTEM
 from tests.services.desk import Desk, last_event
 from tests.services.test_routing import new_chat, route
 
@@ -144,6 +146,35 @@ def test_at_a_moment_to_come_the_hours_are_those_of_then(desk: Desk):
         desk.campaign.timezone = "UTC"
     assert explained(desk, 0)["chosen"] is not None
     assert explained(desk, -72)["why"] == "outside_hours"
+
+
+@pytest.mark.parametrize("way", ["picked", "accepted", "by_hand", "returning"])
+def test_a_chat_beyond_the_limit_says_so_on_its_event(desk: Desk, way: str):
+    """A pick, an accepted transfer, a reassignment and a returning customer may exceed it."""
+    agent, other = desk.add_agent(limit=1), desk.add_agent()
+    desk.add_held(agent)
+    made = {
+        "picked": lambda: desk.add_waiting(),
+        "returning": lambda: desk.add_held(
+            agent,
+            status=ChatStatus.PENDING,
+            pending_reason=PendingReason.CUSTOMER,
+            waiting_since=utcnow(),
+        ),
+    }
+    chat = made.get(way, lambda: desk.add_held(other))()
+    with atomic():
+        if way == "picked":
+            chats.pick_chat(chat, agent)
+        elif way == "accepted":
+            offered = chats.offer_chat(chat, agent, actor=SYSTEM, reason="knows_more")
+            chats.accept_offer(offered, agent)
+        elif way == "by_hand":
+            chats.assign_chat(chat, agent, actor=SYSTEM, reason="by_hand")
+        else:
+            routing.route_chat(chat.id)
+    data = last_event(chat).data
+    assert (data["agent"], data["load_before"], data["limit"]) == (agent.id, 1, 1)
 
 
 def test_the_receipt_keeps_the_skills_that_were_asked_for(desk: Desk):

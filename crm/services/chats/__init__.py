@@ -22,6 +22,7 @@ from crm.services.chats.moves import (
     lock_chat,
     move_chat,
     person,
+    places_of,
     terms_of,
 )
 from crm.services.chats.notes import add_note
@@ -84,6 +85,7 @@ __all__ = [
     "open_chat",
     "person",
     "pick_chat",
+    "places_of",
     "put_back",
     "queue_chat",
     "record_human_reply",

@@ -103,6 +103,14 @@ def count_load(user_id: int) -> int:
     return db.session.scalar(places) or 0
 
 
+def places_of(agent: User, *, but: int = 0) -> dict[str, int]:
+    """How full a locked agent is before one more chat, for its event: people may exceed limits.
+
+    `but`: places that this very chat has taken already, as an offered one has.
+    """
+    return {"load_before": count_load(agent.id) - but, "limit": agent.max_concurrent_chats}
+
+
 def terms_of(campaign: Campaign) -> dict[str, Any]:
     """The service targets and hours in force, as every event keeps them.
 

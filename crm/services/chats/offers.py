@@ -24,6 +24,7 @@ from crm.services.chats.moves import (
     lock_chat,
     move_chat,
     person,
+    places_of,
 )
 from crm.services.chats.verbs import accepted_facts, requeue_chat
 
@@ -86,7 +87,7 @@ def offer_chat(
 def accept_offer(chat: Chat, user: User) -> Chat:
     """The receiver takes it: only now it counts as a transfer. OfferIsOver if it is not theirs."""
     chat = _lock_offered(chat, user.id)
-    lock_agent(user.id)
+    receiver = lock_agent(user.id)
     now = database_now()
     return move_chat(
         chat,
@@ -95,7 +96,7 @@ def accept_offer(chat: Chat, user: User) -> Chat:
         actor=person(user.id),
         reason="accepted",
         at=now,
-        data={"transfer_reason": chat.transfer_reason},
+        data={"transfer_reason": chat.transfer_reason, **places_of(receiver, but=1)},
         facts={**accepted_facts(chat), "assigned_agent_id": user.id, "assigned_at": now},
     )
 

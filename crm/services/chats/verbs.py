@@ -32,13 +32,13 @@ from crm.services.chats.moves import (
     ChatIsOver,
     IllegalMove,
     OpenChatExists,
-    count_load,
     is_waiting,
     lock_agent,
     lock_chat,
     move_chat,
     note_event,
     person,
+    places_of,
     publish_chat,
     touch_chat,
 )
@@ -167,14 +167,13 @@ def assign_chat(
     locked = lock_agent(agent.id)
     if chat.assigned_agent_id == locked.id and chat.status in LOAD_STATUSES:
         return chat
-    places = {"load_before": count_load(locked.id), "limit": locked.max_concurrent_chats}
     return give_locked_chat(
         chat,
         locked.id,
         actor=actor,
         reason=reason,
         at=database_now(),
-        data={**places, **(data or {})},
+        data={**places_of(locked), **(data or {})},
     )
 
 

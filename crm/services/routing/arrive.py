@@ -44,6 +44,7 @@ from crm.services.chats import (
     lock_agent,
     lock_chat,
     move_chat,
+    places_of,
     requeue_chat,
 )
 from crm.services.chats.bots import start_bot
@@ -134,6 +135,7 @@ def give_back(chat: Chat, agent_id: int, *, reason: str) -> Chat:
         actor=SYSTEM,
         reason=f"back_{reason}",
         at=now,
+        data=places_of(db.session.get_one(User, agent_id)),
         facts={"assigned_agent_id": agent_id, "assigned_at": now, "owner": ChatOwner.HUMAN},
     )
 

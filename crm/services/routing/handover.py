@@ -48,6 +48,7 @@ class Receiver:
     limit: int
     away: bool
     full: bool
+    skills: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -96,6 +97,7 @@ def _receivers(agents: Sequence[AgentFacts], but: Collection[int]) -> list[Recei
             limit=agent.limit,
             away=_is_away(agent),
             full=obstacle(agent) in ("full", "campaign_full"),
+            skills=tuple(sorted(agent.skills)),
         )
         for agent in able
     ]
