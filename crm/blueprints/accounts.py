@@ -58,7 +58,8 @@ def first_form() -> ResponseReturnValue:
     except first_start.NotTheFirst:
         return redirect(url_for("auth.login"))
     session.clear()
-    response = redirect(url_for("inbox.page"))
+    # Nothing can come in yet: what is to be done first stands there.
+    response = redirect(url_for("settings.home"))
     set_session_cookie(response, token)
     return response
 

@@ -73,6 +73,8 @@ def index() -> ResponseReturnValue:
     before = request.args.get("before", "")
     before_id = int(before) if before.isascii() and before.isdigit() and len(before) < 19 else None
     rows, more = audit.list_audit(wanted(), before_id=before_id)
+    asked_thing = (request.args.get("entity"), number(request.args.get("entity_id")))
+    names = audit.find_names([(row.entity_type, row.entity_id) for row, _user in rows])
     kept = {name: value for name, value in request.args.items() if value and name != "before"}
     older = {**kept, "before": rows[-1][0].id} if more else None
     return render_template(
@@ -80,6 +82,8 @@ def index() -> ResponseReturnValue:
         frame="settings/_page.html",
         area="settings",
         rows=rows,
+        names=names,
+        asked_name=names.get(asked_thing),
         asked=request.args,
         actions=audit.list_actions(),
         people=audit.list_authors(),
@@ -95,7 +99,12 @@ def index() -> ResponseReturnValue:
 def detail(audit_id: int) -> ResponseReturnValue:
     row, user = audit.load_audit(audit_id)
     return render_template(
-        "audit/detail.html", frame="settings/_page.html", area="settings", row=row, user=user
+        "audit/detail.html",
+        frame="settings/_page.html",
+        area="settings",
+        row=row,
+        user=user,
+        name=next(iter(audit.find_names([(row.entity_type, row.entity_id)]).values()), None),
     )
 
 

@@ -9,7 +9,8 @@ from flask import Blueprint, current_app, render_template
 from flask.typing import ResponseReturnValue
 from flask_babel import lazy_gettext as _l
 
-from crm.permissions import current_scope, signed_in
+from crm.permissions import Scope, current_scope, signed_in
+from crm.services.first_steps import FirstSteps, find_first_steps
 
 blueprint = Blueprint("settings", __name__, url_prefix="/settings")
 
@@ -94,10 +95,19 @@ def home() -> ResponseReturnValue:
     ]
     return render_template(
         "settings/home.html",
+        steps=first_steps(scope),
         groups=[(title, areas) for title, areas in shown if areas],
         frame="settings/_page.html",
         area="settings",
     )
+
+
+def first_steps(scope: Scope) -> FirstSteps | None:
+    """For who sets an installation up, until it can take its first chat."""
+    if not all(map(scope.can, ("users.create", "numbers.create", "campaigns.create"))):
+        return None
+    steps = find_first_steps()
+    return None if steps.done else steps
 
 
 def exists(area: Area) -> bool:

@@ -52,9 +52,8 @@ def test_from_the_first_start_to_an_invited_colleague(
     expect(page.locator("[role=alert]")).to_contain_text("10 caracteres")
     page.fill("#password", GOOD)
     page.click("form button.primary")
-    page.wait_for_url("**/inbox")
-
-    page.goto(f"{site}/settings/users/new")
+    page.wait_for_url("**/settings")
+    page.get_by_role("link", name="Invite a quienes van a atender").click()
     page.fill("#first_name", "Laura")
     page.fill("#last_name", "Gómez")
     page.fill("#email", "laura@example.com")

@@ -66,7 +66,7 @@ def link_in(letter: EmailMessage) -> str:
 def test_the_first_who_comes_becomes_super_admin_and_is_in(client: FlaskClient) -> None:
     assert client.get("/login").location == "/setup"
     answer = post(client, "/setup", **PERSON)
-    assert (answer.status_code, answer.location) == (302, "/inbox")
+    assert (answer.status_code, answer.location) == (302, "/settings")
     assert client.get("/inbox").status_code == 200
     user, role = db.session.execute(select(User, Role).join(Role).where(~User.is_system)).one()
     assert (user.email, role.name) == ("ana@example.com", "super_admin")
@@ -95,7 +95,7 @@ def test_the_code_may_be_typed_sloppily_or_come_in_the_address(client: FlaskClie
     page = client.get(f"/setup?code={code}").get_data(as_text=True)
     assert f'value="{code}"' in page
     sloppy = f" {code.lower().replace('-', ' ')} "
-    assert post(client, "/setup", **PERSON | {"setup_token": sloppy}).location == "/inbox"
+    assert post(client, "/setup", **PERSON | {"setup_token": sloppy}).location == "/settings"
 
 
 def test_the_operator_sees_the_code_until_there_is_an_account(app: Flask) -> None:

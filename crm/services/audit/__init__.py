@@ -6,6 +6,7 @@ Messages are not in it, nor moves of chats: those have rows of their own.
 from crm.services.audit.reading import (
     AuditFilter,
     export_audit,
+    find_names,
     list_actions,
     list_audit,
     list_authors,
@@ -49,6 +50,7 @@ __all__ = [
     "difference",
     "export_audit",
     "find_head",
+    "find_names",
     "heads_path",
     "keyed_hash",
     "list_actions",

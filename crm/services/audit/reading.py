@@ -10,11 +10,22 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, select
+from sqlalchemy import ColumnElement, Row, Select, func, select
 
-from crm.db import db
+from crm.db import Model, db
 from crm.errors import NotFound
-from crm.models import AuditLog, User
+from crm.models import (
+    AuditLog,
+    Campaign,
+    Queue,
+    QuickReply,
+    Role,
+    RoutingRule,
+    Tag,
+    Template,
+    User,
+    WhatsappNumber,
+)
 
 PAGE_SIZE = 50
 MOST_EXPORTED = 50_000
@@ -98,6 +109,36 @@ def safe_cell(value: Any) -> str:
     """The text of a cell that no spreadsheet takes for a formula."""
     written = "" if value is None else str(value)
     return f"'{written}" if written.startswith(FORMULA_STARTS) else written
+
+
+# How people call a row of these; customers are not named here, nor what is said of them.
+NAMES: dict[str, ColumnElement[str]] = {
+    "users": User.first_name + " " + User.last_name,
+    "roles": Role.display_name.expression,
+    "campaigns": Campaign.name.expression,
+    "queues": Queue.name.expression,
+    "routing_rules": RoutingRule.name.expression,
+    "whatsapp_numbers": func.coalesce(WhatsappNumber.display_name, WhatsappNumber.phone_number),
+    "quick_replies": QuickReply.shortcut.expression,
+    "templates": Template.template_name.expression,
+    "tags": Tag.label.expression,
+}
+
+
+def find_names(
+    things: Iterable[tuple[str | None, int | None]],
+) -> dict[tuple[str | None, int | None], str]:
+    """(table, id) -> what it is called today; one statement for each table that has a name."""
+    wanted: dict[str, set[int]] = {}
+    for table, number in things:
+        if table in NAMES and number is not None:
+            wanted.setdefault(table, set()).add(number)
+    found: dict[tuple[str | None, int | None], str] = {}
+    for table, ids in wanted.items():
+        key = Model.metadata.tables[table].c.id
+        for number, name in db.session.execute(select(key, NAMES[table]).where(key.in_(ids))):
+            found[table, number] = name
+    return found
 
 
 def list_authors() -> list[Row]:

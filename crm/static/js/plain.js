@@ -17,6 +17,12 @@ document.querySelector("form[data-busy]")?.addEventListener("submit", (event) =>
   // Back from the next page: the browser may show this very page again.
   addEventListener("pageshow", () => { button.disabled = false; }, { once: true });
 });
+// What was sent and refused is still in the form that one came from.
+document.querySelector("[data-back]")?.addEventListener("click", (event) => {
+  if (history.length < 2) return;
+  event.preventDefault();
+  history.back();
+});
 document.querySelector("[data-reload]")?.addEventListener("click", (event) => {
   event.preventDefault();
   location.reload();
