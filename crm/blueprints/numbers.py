@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import click
 from flask import Blueprint, current_app, url_for
 from flask.typing import ResponseReturnValue
+from flask_babel import format_decimal
 from flask_babel import lazy_gettext as _l
 
 from crm.blueprints.areas import Area
@@ -108,7 +109,7 @@ class Numbers(Area[WhatsappNumber]):
             "health": number_health.find_health(row.id),
             "linked": campaigns.find_linked_campaigns(row.id),
             "free_messages": settings.read_setting("numbers.free_messages"),
-            "tiers": number_health.TIERS,
+            "tiers": {tier: format_tier(people) for tier, people in number_health.TIERS.items()},
         }
 
 
@@ -178,6 +179,10 @@ def prepared(form: Secretive, number: WhatsappNumber) -> Secretive:
     for name in numbers.SECRETS:
         form[name].is_set = bool(getattr(number, name))
     return form
+
+
+def format_tier(people: int | None) -> str:
+    return "∞" if people is None else format_decimal(people)
 
 
 def put_sending(

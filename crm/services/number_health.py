@@ -30,10 +30,10 @@ log = structlog.get_logger(__name__)
 
 # Meta's codes for a token that is over.
 TOKEN_CODES = {"190", "0", "458", "459", "460", "463", "464", "467", "490", "492"}
-# How many people a day may be written to first, in words.
-TIERS = {
-    "TIER_50": "50", "TIER_250": "250", "TIER_1K": "1.000", "TIER_2K": "2.000",
-    "TIER_10K": "10.000", "TIER_100K": "100.000", "TIER_UNLIMITED": "∞",
+# How many people a day may be written to first; None: as many as one likes.
+TIERS: dict[str, int | None] = {
+    "TIER_50": 50, "TIER_250": 250, "TIER_1K": 1_000, "TIER_2K": 2_000, "TIER_10K": 10_000,
+    "TIER_100K": 100_000, "TIER_UNLIMITED": None,
 }  # fmt: skip
 
 
@@ -106,7 +106,7 @@ def _apply_facts(number_id: int, facts: NumberFacts) -> None:
     elif facts.quality:
         end_alarm(AlarmKind.NUMBER_QUALITY_LOW, subject=subject)
     if facts.tier and before and facts.tier != before:
-        told = {"limit": TIERS.get(facts.tier, facts.tier)}
+        told = {"limit": facts.tier.removeprefix("TIER_")}
         raise_alarm(
             AlarmKind.NUMBER_LIMIT_CHANGED, subject=subject, number_id=number_id, facts=told
         )
