@@ -109,7 +109,7 @@ def test_low_quality_and_a_changed_limit_alarm(number: WhatsappNumber) -> None:
     assert apply(number, facts()) == {}
     told = apply(number, facts(quality="RED", tier="TIER_10K"))
     assert set(told) == {AlarmKind.NUMBER_QUALITY_LOW, AlarmKind.NUMBER_LIMIT_CHANGED}
-    assert told[AlarmKind.NUMBER_LIMIT_CHANGED].facts == {"limit": "10.000"}
+    assert told[AlarmKind.NUMBER_LIMIT_CHANGED].facts == {"limit": "10K"}
     assert set(apply(number, facts(tier="TIER_10K"))) == {AlarmKind.NUMBER_LIMIT_CHANGED}
     assert (number.meta_quality_rating, number.meta_messaging_tier) == ("GREEN", "TIER_10K")
 
