@@ -152,6 +152,12 @@ def duration(seconds: int | None) -> str:
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
+@blueprint.app_template_filter("whole")
+def whole(number: int | None) -> str:
+    """1000 -> '1.000', in the reader's own writing of numbers."""
+    return str(format_decimal(number or 0))
+
+
 @blueprint.app_template_filter("file_size")
 def file_size(size: int | None) -> str:
     """1234567 -> '1,2 MB', in the reader's own writing of numbers."""

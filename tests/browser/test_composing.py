@@ -103,6 +103,86 @@ def last(page: Page, selector: str = "#log > .bubble") -> Locator:
     return page.locator(selector).last
 
 
+def open_dialog(page: Page, kind: str) -> Locator:
+    page.locator(".menu.up > summary").click()
+    page.locator(f"[data-compose={kind}]").click()
+    dialog = page.locator("#compose-dialog")
+    expect(dialog.locator("input:not([type=hidden]), textarea").first).to_be_visible()
+    return dialog
+
+
+def test_places_contacts_links_and_lists_go_out_and_are_copied_and_forwarded(
+    stack: RunningStack, talk
+) -> None:
+    page, wa_id = talk()
+    # The Enter key's meaning is each person's choice, and stays.
+    page.locator("[data-enter-choice]").evaluate("box => box.click()")
+    page.locator("#text").fill("Una")
+    page.locator("#text").press("Enter")
+    page.locator("#text").press_sequentially("dos")
+    expect(page.locator("#text")).to_have_value("Una\ndos")
+    page.keyboard.press("Control+Enter")
+    expect(last(page, "#log > .out").locator(".text")).to_contain_text("Una")
+    expect(last(page, "#log > .out").locator(".text")).to_contain_text("dos")
+    page.reload()
+    expect(page.locator("#compose")).to_have_attribute("data-ready", "")
+    expect(page.locator("#composer")).to_have_attribute("data-enter", "line")
+    page.locator("[data-enter-choice]").evaluate("box => box.click()")
+    expect(page.locator("#composer")).to_have_attribute("data-enter", "send")
+
+    dialog = open_dialog(page, "location")
+    dialog.locator("[name=place]").fill("por la esquina")
+    dialog.locator("footer .primary").click()
+    expect(dialog.locator("[data-dialog-error]")).to_contain_text("coordenadas")
+    dialog.locator("[name=place]").fill("https://www.google.com/maps/@4.6097,-74.0817,15z")
+    dialog.locator("[name=name]").fill("La sede")
+    dialog.locator("footer .primary").click()
+    expect(last(page, "#log > .out")).to_contain_text("La sede")
+    assert on_the_phone(stack, wa_id, "location")["content"]["latitude"] == 4.6097
+
+    dialog = open_dialog(page, "contact")
+    dialog.locator("[name=first_name]").fill("Taller")
+    dialog.locator("[name=phone]").fill("+57 301 555 7788")
+    dialog.locator("footer .primary").click()
+    expect(last(page, "#log > .out")).to_contain_text("+57 301 555 7788")
+    card = on_the_phone(stack, wa_id, "contacts")["content"][0]
+    assert card["phones"][0]["wa_id"] == "573015557788"
+
+    dialog = open_dialog(page, "link")
+    dialog.locator("[name=body]").fill("Su pedido")
+    dialog.locator("[name=title]").fill("Rastrear")
+    dialog.locator("[name=url]").fill("https://example.com/a")
+    expect(dialog.locator(".wa-buttons li")).to_have_text(["Rastrear"])
+    dialog.locator("footer .primary").click()
+    expect(last(page, "#log > .out")).to_contain_text("Rastrear")
+
+    dialog = open_dialog(page, "list")
+    dialog.locator("[name=body]").fill("¿Qué sede?")
+    dialog.locator("[name=button]").fill("Ver sedes")
+    dialog.locator("[name=row-0]").fill("Norte")
+    dialog.locator("[name=row-1]").fill("Sur")
+    dialog.locator("footer .primary").click()
+    expect(last(page, "#log > .out").locator(".list-sent")).to_contain_text("Ver sedes")
+
+    # Copied as it reads, forwarded to a chat of one's own whose window is open.
+    asked = page.locator("#log > .in").first
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    asked.hover()
+    page.locator("[data-bubble=copy]").click()
+    expect(page.locator("#toasts")).to_contain_text("Copiado")
+    assert page.evaluate("navigator.clipboard.readText()") == "Buenas, ¿me ayudan?"
+    other = f"57310{uuid.uuid4().int % 10_000_000:07d}"
+    say(stack, other, "Yo también pregunto")
+    give_to_laura(stack, chat_of(stack, other))
+    asked.hover()
+    page.locator("[data-bubble=forward]").click()
+    target = page.locator(f"#compose-dialog input[value='{chat_of(stack, other)}']")
+    target.check()
+    page.locator("#compose-dialog footer .primary").click()
+    expect(page.locator("#compose-dialog")).to_be_hidden()
+    assert on_the_phone(stack, other, "text")["content"]["body"] == "Buenas, ¿me ayudan?"
+
+
 def test_buttons_go_out_and_the_tap_comes_back(stack: RunningStack, talk) -> None:
     page, wa_id = talk()
     page.locator(".menu.up > summary").click()
@@ -196,7 +276,9 @@ def test_a_quick_reply_by_its_slash(stack: RunningStack, talk) -> None:
     until(lambda: stack.query("SELECT sum(usage_count) FROM quick_replies")[0][0] == before + 1)
 
 
-def test_a_note_is_kept_apart_from_the_answer(stack: RunningStack, talk) -> None:
+def test_a_note_is_kept_apart_calls_a_colleague_and_is_edited_and_deleted(
+    stack: RunningStack, talk, sign_in: Callable[..., Page]
+) -> None:
     page, wa_id = talk()
     page.locator("#text").fill("Ojo con el precio")
     page.keyboard.press("Alt+KeyP")
@@ -205,21 +287,47 @@ def test_a_note_is_kept_apart_from_the_answer(stack: RunningStack, talk) -> None
     # A half-written note comes back as a note, never as an answer.
     expect(page.locator("#composer")).to_have_attribute("data-mode", "note")
     expect(page.locator("#text")).to_have_value("Ojo con el precio")
+    marta = sign_in("marta@demo.charla.local")
+    page.locator("#text").press("End")
+    page.locator("#text").press_sequentially(" @Marta")
+    page.locator("#suggest [role=option]").first.wait_for()
+    page.keyboard.press("Enter")
     page.locator("#text").press("Enter")
-    expect(last(page)).to_have_class(re.compile("note"))
-    expect(last(page)).to_contain_text("Ojo con el precio")
+    note = page.locator("#log > .note").last
+    expect(note).to_contain_text("Ojo con el precio @Marta")
     chat_id = chat_of(stack, wa_id)
-    assert stack.query("SELECT content FROM chat_notes WHERE chat_id = %s", chat_id) == [
-        ("Ojo con el precio",)
-    ]
-    assert (
-        stack.query(
-            "SELECT count(*) FROM messages WHERE chat_id = %s AND direction = 'outbound'"
-            " AND content LIKE 'Ojo%%'",
-            chat_id,
-        )[0][0]
-        == 0
-    )
+    sent = "SELECT count(*) FROM messages WHERE chat_id = %s AND content LIKE 'Ojo%%'"
+    assert stack.query(sent, chat_id)[0][0] == 0
+
+    # Whom it names hears of it at once, and gets to it by one press.
+    toast = marta.locator("#toasts [data-mention]")
+    expect(toast).to_contain_text("Laura Gómez lo menciona en una nota")
+    expect(marta.locator("#mentions .badge")).to_have_text("1")
+    expect(marta).to_have_title(re.compile("^@ "))
+    toast.locator("a").click()
+    theirs = marta.locator("#log > .note").last
+    expect(theirs).to_contain_text("Ojo con el precio")
+    expect(marta.locator("#mentions")).to_be_hidden()
+    assert stack.query("SELECT unread_count FROM chats WHERE id = %s", chat_id)[0][0] <= 1
+    # Somebody else's note is not hers to edit; as a supervisor she may take it away.
+    theirs.hover()
+    expect(marta.locator(".bubble-tools [data-bubble=remove]")).to_be_visible()
+    expect(marta.locator(".bubble-tools [data-bubble=edit]")).to_be_hidden()
+
+    note.hover()
+    page.locator("[data-bubble=edit]").click()
+    page.locator("#compose-dialog textarea").fill("")
+    page.locator("#compose-dialog footer .primary").click()
+    expect(page.locator("#compose-dialog [data-dialog-error]")).to_be_visible()
+    page.locator("#compose-dialog textarea").fill("Ya está resuelto")
+    page.locator("#compose-dialog footer .primary").click()
+    expect(note).to_contain_text("editado")
+    expect(theirs).to_contain_text("Ya está resuelto")
+    note.hover()
+    page.locator("[data-bubble=remove]").click()
+    page.locator("#compose-dialog footer .danger").click()
+    expect(marta.locator("#log > .event").last).to_contain_text("eliminó una nota interna")
+    expect(page.locator("#log > .note")).to_have_count(0)
 
 
 def test_a_quote_by_the_arrow_and_a_reaction_by_the_bubble(stack: RunningStack, talk) -> None:

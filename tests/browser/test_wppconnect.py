@@ -92,6 +92,22 @@ def test_a_phone_is_linked_talks_is_cut_and_loses_nothing(
     answer(laura, "Sí, de tres colores.")
     expect(phone.locator(".log")).to_contain_text("Sí, de tres colores.", timeout=PATIENCE)
 
+    # What was sent is edited and taken back, at the customer's too.
+    said = laura.locator("#log .bubble.out").last
+    expect(said).to_have_attribute("data-status", re.compile("delivered|read"), timeout=PATIENCE)
+    said.hover()
+    laura.locator("[data-bubble=edit]").click()
+    laura.locator("#compose-dialog textarea").fill("Sí, de cuatro colores.")
+    laura.locator("#compose-dialog footer .primary").click()
+    expect(said.locator(".foot")).to_contain_text("editado", timeout=PATIENCE)
+    expect(phone.locator(".log")).to_contain_text("Sí, de cuatro colores.")
+    said.hover()
+    laura.locator("[data-bubble=remove]").click()
+    expect(laura.locator("#compose-dialog")).to_contain_text("¿Eliminar para todos?")
+    laura.locator("#compose-dialog footer .danger").click()
+    expect(said).to_contain_text("Eliminado para todos", timeout=PATIENCE)
+    expect(phone.locator(".log")).not_to_contain_text("colores.")
+
     # The server dies; what the customer writes meanwhile is nowhere but on the phone.
     table.click("#open-faults")
     line.get_by_role("button", name="Tumbar el servidor").click()

@@ -18,9 +18,11 @@ function grow() {
 }
 
 document.addEventListener("keydown", (event) => {
-  if (event.target.id !== "text" || event.key !== "Enter" || event.shiftKey === (event.target.form.dataset.enter !== "line")) return;
+  if (event.target.id !== "text" || event.key !== "Enter" || event.altKey) return;
+  // Ctrl+Enter always sends; of Enter and Shift+Enter the one that this person chose.
+  if (!event.ctrlKey && !event.metaKey && event.shiftKey !== (event.target.form.dataset.enter === "line")) return;
   // 229: some browsers end a composition with an Enter that says it is none.
-  if (event.isComposing || event.keyCode === 229 || event.altKey || event.ctrlKey || event.metaKey) return;
+  if (event.isComposing || event.keyCode === 229) return;
   event.preventDefault();
   event.target.form.requestSubmit();
 });
