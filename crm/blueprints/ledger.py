@@ -131,7 +131,8 @@ def begin() -> ResponseReturnValue:
     """Process the ticked rows again, or everything that the filters of this address find."""
     scope = current_scope()
     ids = ticked(request.form.getlist("id"))
-    everything = request.form.get("scope") == "all"
+    # A text is looked for among the newest only, which a run of many would overtake.
+    everything = request.form.get("scope") == "all" and not asked().text
     if not everything and not ids:
         flash(_("Tick the deliveries to be processed again."))
         return go_to(address())
@@ -176,7 +177,14 @@ def asked() -> LedgerQuery:
         unknown=request.args.get("unknown") == "1",
         hour=hour_of(found) if (found := moment(request.args.get("hour", ""))) else None,
         before=(before, int(row_id)) if before is not None and known else None,
+        text=asked_text(),
     )
+
+
+def asked_text() -> str:
+    """What is looked for in the bodies; nothing from who may not read them."""
+    text = request.args.get("q", "").replace("\x00", "").strip()[:100]
+    return text if current_scope().can("webhooks.read_body") else ""
 
 
 def moment(text: str) -> datetime | None:
@@ -192,7 +200,8 @@ def moment(text: str) -> datetime | None:
 def address(**changes: Any) -> str:
     """The address of this list with some of it changed; None takes a part away."""
     kept = {
-        name: request.args.get(name) for name in ("status", "number", "unknown", "hour", "range")
+        name: request.args.get(name)
+        for name in ("status", "number", "unknown", "hour", "range", "q")
     }
     parts = {name: value for name, value in {**kept, **changes}.items() if value}
     return f"{url_for('ledger.index')}?{urlencode(parts)}" if parts else url_for("ledger.index")

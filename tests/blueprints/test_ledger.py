@@ -98,6 +98,28 @@ def test_ticked_ones_alone_are_processed_and_none_is_said(cast, browse, row):
     assert db.session.scalars(select(WebhookReplay)).one().total == 1
 
 
+def test_a_text_is_looked_for_in_the_bodies_by_who_may_read_them(cast, browse, row):
+    with atomic():
+        audit = make_user(role="audit")
+        escaped = failed(
+            b'{"text": "Necesito la garant\\u00eda"}', whatsapp_number_id=cast.number.id
+        )
+    browser = browse(cast.admin)
+
+    def found(browser: FlaskClient, words: str) -> set[int]:
+        page = browser.get("/settings/ledger", query_string={"q": words}).text
+        return {each.id for each in (row, escaped) if f'/settings/ledger/{each.id}"' in page}
+
+    assert found(browser, "wamid.1") == {row.id}
+    assert found(browser, "cédula") == {row.id}
+    assert found(browser, "garantía") == {escaped.id}
+    assert found(browser, "%") == found(browser, "nadie") == set()
+    assert found(browse(audit), "wamid.1") == {row.id, escaped.id}, "as if nothing were asked"
+    # A search is no order: what it does not show would be processed too.
+    browser.post("/settings/ledger/replays?q=nadie", data={"scope": "all"})
+    assert db.session.query(WebhookReplay).count() == 0
+
+
 def test_who_may_not_replay_finds_no_button(cast, browse, row):
     with atomic():
         audit = make_user(role="audit")

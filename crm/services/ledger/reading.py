@@ -1,7 +1,7 @@
 """Lists of deliveries, one delivery, and its body: quick with millions of rows.
 
-Every list runs down an index and ends after a page; nothing counts the table, and no list reads
-bodies.
+Every list runs down an index and ends after a page; nothing counts the table, and only a search
+for a text reads bodies, of the newest SEARCHED.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, func, select, tuple_
+from sqlalchemy import ColumnElement, Select, func, literal, or_, select, tuple_
 from sqlalchemy.orm import defer, joinedload
 
 from crm.db import db
@@ -23,18 +23,24 @@ PAGE = 50
 # Of one body: so many characters on a page, and up to so many bytes set out as JSON.
 BODY_PAGE = 50_000
 MOST_PRETTY = 4 * 1024 * 1024
+# In how many of the newest deliveries that pass the other filters a text is looked for.
+SEARCHED = 20_000
 TROUBLE = (WebhookStatus.FAILED, WebhookStatus.PARTLY)
 
 
 @dataclass(frozen=True)
 class LedgerQuery:
-    """What the address asks for. `status`: one of the model's words, or "trouble"."""
+    """What the address asks for. `status`: one of the model's words, or "trouble".
+
+    `text` is looked for in the bodies, and is for who may read these.
+    """
 
     status: str = ""
     number_id: int | None = None
     unknown: bool = False
     hour: datetime | None = None
     before: tuple[datetime, int] | None = None
+    text: str = ""
 
     def criteria(self) -> list[ColumnElement[bool]]:
         """Without the place in the list."""
@@ -54,6 +60,20 @@ class LedgerQuery:
             later = self.hour + timedelta(hours=1)
             found += [WebhookEvent.received_at >= self.hour, WebhookEvent.received_at < later]
         return found
+
+    def holding(self) -> list[ColumnElement[bool]]:
+        """The text: a number, an id, words, as they are or as JSON escapes them."""
+        if not self.text:
+            return []
+        newest = (
+            select(WebhookEvent.id)
+            .where(*self.criteria(), *self.place())
+            .order_by(WebhookEvent.received_at.desc(), WebhookEvent.id.desc())
+            .limit(SEARCHED)
+        )
+        forms = {self.text.encode(), json.dumps(self.text)[1:-1].encode()}
+        found = [func.position(literal(form).op("IN")(WebhookEvent.body)) > 0 for form in forms]
+        return [WebhookEvent.id.in_(newest), or_(*found)]
 
     def place(self) -> list[ColumnElement[bool]]:
         """Where the page begins."""
@@ -77,7 +97,7 @@ class BodyPage:
 
 def list_deliveries(query: LedgerQuery) -> tuple[Sequence[tuple[WebhookEvent, int]], bool]:
     """(row without its body, bytes of the body), the newest first; and whether there is more."""
-    statement = _rows().where(*query.criteria(), *query.place())
+    statement = _rows().where(*query.criteria(), *query.place(), *query.holding())
     order = (WebhookEvent.received_at.desc(), WebhookEvent.id.desc())
     rows = db.session.execute(statement.order_by(*order).limit(PAGE + 1)).all()
     return [(row, size) for row, size in rows[:PAGE]], len(rows) > PAGE
