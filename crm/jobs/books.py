@@ -11,38 +11,33 @@ from flask import Flask
 from sqlalchemy.exc import DBAPIError
 
 from crm.db import atomic, postpone_callbacks, retrying
-from crm.lib.batching import GroupCommit
-from crm.services.messages import accepted, delivery, loading
+from crm.services.messages import accepted, starting
 from crm.services.messages.accepted import Accepted
 from crm.services.messages.delivery import Claim, Settings
-from crm.services.messages.loading import Loaded
+from crm.services.messages.starting import Started
 
 log = structlog.get_logger(__name__)
 
-# While many leave, a step waits this long at most for as many as it last took together.
-PATIENCE_SECONDS = 0.005
-
 
 class Books:
-    """The database's side of many sends at once: one transaction for all threads that are at the
-    same step. A set that is refused is done again one by one, so that one harms no other.
+    """The database's side of many sends at once: one transaction for all that are at the same
+    step. A set that is refused is done again one by one, so that one harms no other.
     """
 
-    def __init__(self, app: Flask, settings: Settings, *, most: int) -> None:
+    def __init__(self, app: Flask, settings: Settings) -> None:
         self.app = app
         self.settings = settings
-        many: dict[str, Any] = {"most": most, "patience": PATIENCE_SECONDS}
-        self.starts: GroupCommit[Claim, bool] = GroupCommit(
-            partial(self._run, partial(delivery.mark_submitted, settings=settings)), **many
-        )
-        self.ends: GroupCommit[Accepted, bool] = GroupCommit(
-            partial(self._run, partial(accepted.record_sent, zone=settings.zone)), **many
-        )
 
-    def load(self, claims: Sequence[Claim]) -> Sequence[Loaded]:
-        """What the claimed rows say."""
-        loads, _ = self._run(partial(loading.load_outgoing, settings=self.settings), claims)
-        return loads
+    def start(self, claims: Sequence[Claim]) -> Sequence[Started | Exception]:
+        """What the claimed rows say, and the note that their calls begin (see starting.start)."""
+        started, _ = self._run(partial(starting.start, settings=self.settings), claims)
+        return started
+
+    def end(self, sent: Sequence[Accepted]) -> Sequence[bool | Exception]:
+        """The provider's yes to each, written down (see accepted.record_sent)."""
+        ended, afterwards = self._run(partial(accepted.record_sent, zone=self.settings.zone), sent)
+        afterwards()
+        return ended
 
     def _run(
         self, work: Callable[[Sequence[Any]], Sequence[Any]], items: Sequence[Any]

@@ -9,7 +9,7 @@ import os
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TypeVar
@@ -25,9 +25,9 @@ from crm.doorbell import job, ring
 from crm.jobs import shutdown
 from crm.jobs.books import Books
 from crm.jobs.media import media_client
+from crm.jobs.outcomes import AGAIN_SECONDS, TRIES, Outcomes
 from crm.jobs.schedule import scheduled
 from crm.lib.addresses import PublicOnly
-from crm.lib.batching import BatchInterrupted
 from crm.lib.timed_http import TimedHttp
 from crm.providers.clients import ProviderClients
 from crm.providers.meta.client import MetaClient
@@ -39,6 +39,7 @@ from crm.services.messages import delivery, outcomes, receipts, replay, stuck
 from crm.services.messages.accepted import Accepted
 from crm.services.messages.backoff import Backoff
 from crm.services.messages.delivery import Claim, Outgoing, Settings
+from crm.services.messages.starting import Started
 
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
@@ -57,13 +58,13 @@ LOOK_EVERY = 0.05
 LOOK_AGAIN = 0.25
 # While most threads are busy, how long a claim waits for more of them.
 GATHER_SECONDS = 0.02
+# As many times the threads may wait for their outcomes to be written before more are claimed.
+MOST_OPEN = 2
 # How often a long drain looks for the leases of workers that are gone.
 TIDY_EVERY = 2.0
 # A message whose file travels with it (WPPConnect): the call's time and some more.
 FILE_SECONDS = 180.0
 FILE_LEASE_SECONDS = 200.0
-# Postgres may be away for a moment just when the provider has answered.
-RECORD_TRIES = 5
 
 _threads: tuple[int, ThreadPoolExecutor] | None = None
 
@@ -121,11 +122,15 @@ class Drain:
         self.app = app
         self.settings = settings
         self.client = client
-        self.books = Books(app, settings, most=THREADS)
+        self.books = Books(app, settings)
+        self.outcomes = Outcomes(self.books.end, self._note_written)
         self.owner = uuid4()
         # The last claim got all that it had room for: there is more of the same.
         self._is_full = False
+        # Threads at work per number, and messages whose outcome is not written yet.
         self._busy: Counter[int] = Counter()
+        self._open = 0
+        self._enough = 0
         self._free = threading.Condition()
 
     def run(self, *, first: int, seconds: float) -> bool:
@@ -185,17 +190,18 @@ class Drain:
         self._is_full = len(claimed.claims) == sum(rooms.values())
         if not claimed.claims:
             return 0, claimed.wait_seconds or None
-        loads = self.books.load(claimed.claims)
+        started = self.books.start(claimed.claims)
         with self._free:
             self._busy.update(claim.number_id for claim in claimed.claims)
-        for claim, load in zip(claimed.claims, loads, strict=True):
-            _pool().submit(self._send_and_let_go, claim, load)
+            self._open += len(claimed.claims)
+        for claim, start in zip(claimed.claims, started, strict=True):
+            _pool().submit(self._send_and_let_go, claim, start)
         return len(claimed.claims), claimed.wait_seconds or None
 
     def _rooms(self, numbers: list[int]) -> dict[int, int]:
         """How many threads each number may take now: what is free in equal parts, one at least."""
         with self._free:
-            free = THREADS - self._busy.total()
+            free = min(THREADS - self._busy.total(), MOST_OPEN * THREADS - self._open)
             rooms: dict[int, int] = {}
             for n, number_id in enumerate(numbers):
                 share = -(-free // (len(numbers) - n))
@@ -214,60 +220,79 @@ class Drain:
 
     def _is_quiet(self) -> bool:
         with self._free:
-            return not self._busy.total()
+            return not self._open
 
     def _wait_for_an_end(self) -> None:
         """Wait until a message under way ends, or a moment; while most threads are busy, until
         some are free together: a claim costs the same for one row and for ten."""
         with self._free:
-            if not self._busy.total():
+            if not self._open:
                 return
-            self._free.wait(LOOK_EVERY)
-            self._free.wait_for(
-                lambda: self._busy.total() <= THREADS * 2 // 3, timeout=GATHER_SECONDS
-            )
+            many = THREADS * 2 // 3
+            self._enough = many if self._busy.total() > many else THREADS
+            self._free.wait(LOOK_EVERY if self._enough == THREADS else GATHER_SECONDS)
 
     def _wait_for_all(self) -> None:
         with self._free:
+            self._enough = 0
             self._free.wait_for(lambda: not self._busy.total())
+        self.outcomes.close()
 
-    def _send_and_let_go(self, claim: Claim, load: Outgoing | ProviderError) -> None:
+    def _send_and_let_go(self, claim: Claim, start: Started | Exception) -> None:
+        accepted = None
         try:
             with self.app.app_context():
-                send_one(claim, load, books=self.books, client=self.client)
+                accepted = send_one(claim, start, settings=self.settings, client=self.client)
         except Exception:
             # The row keeps its lease; when that ends it waits again or becomes uncertain.
             log.exception("delivery_broke", message_id=claim.message_id)
         finally:
+            if accepted is not None:
+                # Before the thread counts as free: the drain ends when all are.
+                self.outcomes.put(accepted)
             with self._free:
                 self._busy[claim.number_id] -= 1
-                self._free.notify_all()
+                self._open -= accepted is None
+                if self._busy.total() <= self._enough:
+                    self._free.notify()
+
+    def _note_written(self, written: Sequence[Accepted]) -> None:
+        with self._free:
+            self._open -= len(written)
+            self._free.notify()
 
 
 def send_one(
-    claim: Claim, load: Outgoing | ProviderError, *, books: Books, client: SendsMessages
-) -> None:
-    """Send one claimed message and record what became of it. No transaction is open meanwhile."""
-    settings = books.settings
+    claim: Claim, start: Started | Exception, *, settings: Settings, client: SendsMessages
+) -> Accepted | None:
+    """Send one claimed message; no transaction is open meanwhile.
+
+    A yes is returned, to be written down with others; every other outcome is recorded here.
+    """
     with contextlib.ExitStack() as borrowed:
         try:
-            if isinstance(load, ProviderError):
-                raise load
-            outgoing = _with_file(load, borrowed, settings=settings)
+            if start is None:
+                return None  # somebody took over, or a receipt told that it did arrive
+            if isinstance(start, Exception):
+                raise start
+            is_begun = not uploading.needs_upload(start.message.content)
+            outgoing = start if is_begun else _with_file(start, borrowed, settings=settings)
         except ProviderError as error:
-            refused = partial(outcomes.record_error, claim, error, settings=settings, called=False)
-            _record(partial(_unit, refused))
-            return
-        if uploading.needs_upload(outgoing.message.content):
-            # The bytes travel with the message: a call as long as they are.
-            lease = max(settings.lease_seconds, FILE_LEASE_SECONDS)
-            longer = dataclasses.replace(settings, lease_seconds=lease)
-            (is_ours,) = _unit(partial(delivery.mark_submitted, [claim], settings=longer))
-        else:
-            is_ours = books.starts.submit(claim)
-        db.session.remove()
-        if is_ours:
-            _call(outgoing, books=books, client=client)
+            _record(partial(outcomes.record_error, claim, error, settings=settings, called=False))
+            return None
+        if is_begun or _begin(outgoing, settings=settings):
+            return _call(outgoing, settings=settings, client=client)
+        return None
+
+
+def _begin(outgoing: Outgoing, *, settings: Settings) -> bool:
+    """What a file kept waiting begins only now, and may be a call as long as the file."""
+    if uploading.needs_upload(outgoing.message.content):
+        lease = max(settings.lease_seconds, FILE_LEASE_SECONDS)
+        settings = dataclasses.replace(settings, lease_seconds=lease)
+    (is_ours,) = _unit(partial(delivery.mark_submitted, [outgoing.claim], settings=settings))
+    db.session.remove()
+    return is_ours
 
 
 def _with_file(
@@ -275,9 +300,6 @@ def _with_file(
 ) -> Outgoing:
     """Meta gets the file before the message and gives an id for it; a server that takes the bytes
     with the message gets them from a file that we lend it."""
-    if not uploading.needs_upload(outgoing.message.content):
-        return outgoing
-    db.session.remove()
     spool = partial(files.spool, current_app.config["CRM"].data_dir)
     if isinstance(outgoing.channel, WppConnectChannel):
         folder = borrowed.enter_context(spool())
@@ -286,7 +308,7 @@ def _with_file(
     return uploading.attach(outgoing, uploader, settings=settings, unit=_unit, spool=spool)
 
 
-def _call(outgoing: Outgoing, *, books: Books, client: SendsMessages) -> None:
+def _call(outgoing: Outgoing, *, settings: Settings, client: SendsMessages) -> Accepted | None:
     claim = outgoing.claim
     try:
         result = client.send(outgoing.channel, outgoing.message)
@@ -295,10 +317,9 @@ def _call(outgoing: Outgoing, *, books: Books, client: SendsMessages) -> None:
             # Perhaps it was the file's id that is no longer known: a person's retry uploads anew.
             _unit(partial(uploading.forget_upload, claim))
         # An `except` name ends with its block; the unit runs inside it.
-        refused = partial(outcomes.record_error, claim, error, settings=books.settings)
-        _record(partial(_unit, refused))
-    else:
-        _record(partial(books.ends.submit, Accepted(claim, result, counts=outgoing.counts)))
+        _record(partial(outcomes.record_error, claim, error, settings=settings))
+        return None
+    return Accepted(claim, result, counts=outgoing.counts)
 
 
 def _unit(work: Callable[[], T]) -> T:
@@ -313,15 +334,15 @@ def _unit(work: Callable[[], T]) -> T:
 
 def _record(work: Callable[[], object]) -> None:
     """Keep an outcome, with some patience: without it the message ends as uncertain."""
-    for left in reversed(range(RECORD_TRIES)):
+    for left in reversed(range(TRIES)):
         try:
-            work()
+            _unit(work)
             return
-        except (DBAPIError, BatchInterrupted):
+        except DBAPIError:
             if not left:
                 raise
             db.session.remove()
-            time.sleep(0.5)
+            time.sleep(AGAIN_SECONDS)
 
 
 def _pool() -> ThreadPoolExecutor:

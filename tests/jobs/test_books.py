@@ -11,7 +11,7 @@ from crm.services.messages.delivery import Settings
 
 @pytest.fixture
 def books(database) -> Books:
-    return Books(database, Settings(graph_url="", encryption_keys=()), most=8)
+    return Books(database, Settings(graph_url="", encryption_keys=()))
 
 
 def test_a_set_that_is_refused_is_written_one_by_one(books):
