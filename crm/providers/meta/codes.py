@@ -1,4 +1,4 @@
-"""Meta's error codes and what they mean for us: one table for send answers and failed statuses.
+"""Meta's error codes and what they mean for us: one table for answers and failed statuses.
 
 Source: Meta's "Error codes" page of May 2026. Meta advises to build on `code`; titles, HTTP
 statuses and texts change. The reasons are English msgids in plain words: the agent reads them under
@@ -44,14 +44,22 @@ _MAINTENANCE = Meaning(_RATE, "This number is in maintenance at WhatsApp.", MINU
 _INVALID = Meaning(_P, "WhatsApp did not accept the format of this message.")
 _TEMPLATE_VALUES = Meaning(_P, "The values do not fit this template.")
 _NOT_ALLOWED = Meaning(_P, "WhatsApp does not allow this kind of message here.")
+_REGISTER_LATER = Meaning(_CHANNEL, "Meta asks to wait before this number is registered again.")
+_TEMPLATE_FORM = Meaning(_P, "The parts are not as Meta wants them.")
+_CALLING = Meaning(_P, "WhatsApp does not allow this call.")
+_GROUPS = Meaning(_P, "WhatsApp does not allow this in the group.")
+_FORMS = Meaning(_P, "WhatsApp did not accept this form.")
+_NAMES = Meaning(_P, "WhatsApp did not accept this user name.")
 
 CODES: dict[int, Meaning] = {
     0: _TOKEN,
+    104: _TOKEN,
     190: _TOKEN,
     3: _PERMISSION,
     10: _PERMISSION,
     131005: _PERMISSION,
     33: Meaning(_CHANNEL, "Meta does not know this phone number id."),
+    803: Meaning(_CHANNEL, "Meta does not know this phone number id."),
     131031: _ACCOUNT,
     368: _ACCOUNT,
     131037: Meaning(_CHANNEL, "Meta has not approved this number's display name."),
@@ -60,6 +68,12 @@ CODES: dict[int, Meaning] = {
     131045: _REGISTER,
     133006: _REGISTER,
     133010: _REGISTER,
+    133000: Meaning(_CHANNEL, "This number's last registration at Meta is not finished."),
+    133005: Meaning(_CHANNEL, "The PIN of this number's two-step verification is wrong."),
+    133008: _REGISTER_LATER,
+    133009: _REGISTER_LATER,
+    133015: _REGISTER_LATER,
+    133016: _REGISTER_LATER,
     131048: Meaning(_CHANNEL, "WhatsApp restricted this number because of reports from users."),
     131064: Meaning(_CHANNEL, "WhatsApp restricted this number because of its templates."),
     1: Meaning(_RETRY, "WhatsApp could not process this message."),
@@ -70,6 +84,7 @@ CODES: dict[int, Meaning] = {
     134101: Meaning(_RETRY, "WhatsApp is still preparing this template.", 10 * MINUTE),
     4: _TOO_MANY_CALLS,
     613: _TOO_MANY_CALLS,
+    17: _TOO_MANY_CALLS,
     80007: _TOO_MANY_CALLS,
     130429: Meaning(_RATE, "This number sends faster than WhatsApp allows."),
     131057: _MAINTENANCE,
@@ -92,6 +107,7 @@ CODES: dict[int, Meaning] = {
     130472: Meaning(_P, "Meta did not deliver this message: the contact is in an experiment."),
     131052: Meaning(_P, "The customer's file could not be downloaded. Ask for it again."),
     131053: Meaning(_P, "WhatsApp could not use this file."),
+    131060: Meaning(_P, "WhatsApp could not show this message. Ask for it again."),
     131055: _NOT_ALLOWED,
     131062: _NOT_ALLOWED,
     131063: _NOT_ALLOWED,
@@ -109,7 +125,34 @@ CODES: dict[int, Meaning] = {
     132068: Meaning(_P, "This form is blocked at WhatsApp."),
     132069: Meaning(_P, "This form was sent too often. Try again in an hour."),
     137000: Meaning(_P, "The contact's identity has changed and must be confirmed first."),
+    138006: Meaning(_P, "This contact has not allowed calls."),
+    # Of templates that are created or changed; Meta tells them as subcodes of 100.
+    2388019: Meaning(_P, "This account has as many templates as Meta allows."),
+    2388023: Meaning(_P, "This name is being deleted at Meta and is free again in four weeks."),
+    2388024: Meaning(_P, "Meta has this name in this language already."),
+    2388025: Meaning(_P, "Meta does not let this template be changed now."),
+    2388039: Meaning(_P, "Meta does not know this language."),
+    2388040: Meaning(_P, "A part of it is longer than Meta allows."),
+    2388042: Meaning(_P, "Meta does not know this category."),
+    2388043: Meaning(_P, "Each variable needs an example."),
+    2388047: Meaning(_P, "The name has only small letters, digits and _."),
+    2388072: Meaning(_P, "The header is not as Meta wants it."),
+    2388073: _TEMPLATE_FORM,
+    2388293: Meaning(_P, "There are too many variables for so little text."),
+    2388299: Meaning(_P, "A variable may not stand at the beginning or the end."),
+    2593002: Meaning(_P, "Meta does not have this template any more."),
 }
+
+FAMILIES: tuple[tuple[range, Meaning], ...] = (
+    (range(200, 300), _PERMISSION),
+    (range(131200, 131300), _GROUPS),
+    (range(133000, 134000), _REGISTER),
+    (range(138000, 139000), _CALLING),
+    (range(139000, 140000), _FORMS),
+    (range(147000, 148000), _NAMES),
+    (range(2388000, 2389000), Meaning(_P, "Meta does not accept this template.")),
+)
+"""What a code means that is not in the table, by the thousand that Meta took it from."""
 
 UNKNOWN_CODE = Meaning(_P, "WhatsApp refused this message.")
 UNKNOWN_PASSING = Meaning(_RETRY, "WhatsApp could not take this message right now.")
@@ -145,15 +188,20 @@ def meaning_of(
         # "Object with ID ... does not exist": the number's id is wrong, not the message. The only
         # place where a subcode counts; without it a typing error would fail every message.
         return CODES[33]
-    meaning = CODES.get(code)
-    if meaning is None and 200 <= code <= 299:
-        meaning = _PERMISSION
+    meaning = known_meaning(code)
     if meaning is None:
         log.warning("unknown Meta error code %s", code)
         return UNKNOWN_PASSING if transient or http_status >= 500 else UNKNOWN_CODE
     if transient and meaning.effect is Effect.PERMANENT:
         return Meaning(_RETRY, meaning.reason)
     return meaning
+
+
+def known_meaning(code: int) -> Meaning | None:
+    """From the table, or by the family of codes that it belongs to."""
+    if code in CODES:
+        return CODES[code]
+    return next((meaning for codes, meaning in FAMILIES if code in codes), None)
 
 
 def reason_for(code: str | None) -> str:
@@ -170,4 +218,5 @@ def reason_for(code: str | None) -> str:
 def all_reasons() -> set[str]:
     """Every msgid of this table: the catalogs must know them."""
     table = {meaning.reason for meaning in CODES.values()}
+    table |= {meaning.reason for _, meaning in FAMILIES}
     return table | set(OURS.values()) | {UNKNOWN_CODE.reason, UNKNOWN_PASSING.reason}

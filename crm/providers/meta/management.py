@@ -6,6 +6,7 @@ Source: Meta's Business Management API, v23.0. Dataclass in, dataclass out; no c
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -180,28 +181,16 @@ MANAGEMENT_WORDS = {
     "no_answer": "WhatsApp did not answer. Look in a moment whether it was done.",
     "unclear": "WhatsApp's answer made no sense. Look in a moment whether it was done.",
     "100": "Meta does not accept this template.",
-    "2388019": "This account has as many templates as Meta allows.",
-    "2388023": "This name is being deleted at Meta and is free again in four weeks.",
-    "2388024": "Meta has this name in this language already.",
-    "2388025": "Meta does not let this template be changed now.",
-    "2388039": "Meta does not know this language.",
-    "2388040": "A part of it is longer than Meta allows.",
-    "2388042": "Meta does not know this category.",
-    "2388043": "Each variable needs an example.",
-    "2388047": "The name has only small letters, digits and _.",
-    "2388072": "The header is not as Meta wants it.",
-    "2388073": "The parts are not as Meta wants them.",
-    "2388293": "There are too many variables for so little text.",
-    "2388299": "A variable may not stand at the beginning or the end.",
-    "2593002": "Meta does not have this template any more.",
 }
-"""By our own words, Meta's code or subcode."""
+"""By our own words or Meta's code, where it means something else here than in codes.py."""
 
 
 def _refusal(error: Json, status: int) -> ManagementError:
     code = str(error.get("code") or status)
     subcode = str(error.get("error_subcode") or "")
-    reason = MANAGEMENT_WORDS.get(subcode) or MANAGEMENT_WORDS.get(code) or codes.reason_for(code)
+    # The short ones (33, 463) say less than the code that they stand below.
+    known = codes.known_meaning(int(subcode)) if re.fullmatch(r"2\d{6}", subcode) else None
+    reason = known.reason if known else MANAGEMENT_WORDS.get(code) or codes.reason_for(code)
     told = error.get("error_user_msg") or error.get("error_user_title") or ""
     return ManagementError(
         reason,
