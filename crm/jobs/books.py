@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from crm.db import atomic, postpone_callbacks, retrying
 from crm.services.messages import accepted, starting
 from crm.services.messages.accepted import Accepted
-from crm.services.messages.delivery import Claim, Settings
+from crm.services.messages.claims import Claim, Settings
 from crm.services.messages.starting import Started
 
 log = structlog.get_logger(__name__)

@@ -38,7 +38,7 @@ from crm.services.media import uploading
 from crm.services.messages import delivery, outcomes, receipts, replay, stuck
 from crm.services.messages.accepted import Accepted
 from crm.services.messages.backoff import Backoff
-from crm.services.messages.delivery import Claim, Outgoing, Settings
+from crm.services.messages.claims import Claim, Outgoing, Settings
 from crm.services.messages.starting import Started
 
 log = structlog.get_logger(__name__)

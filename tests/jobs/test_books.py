@@ -6,7 +6,7 @@ from sqlalchemy.exc import DBAPIError
 
 from crm.db import db, on_commit
 from crm.jobs.books import Books
-from crm.services.messages.delivery import Settings
+from crm.services.messages.claims import Settings
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ from crm.providers.outbound import Effect, ProviderError, SendResult, Text
 from crm.services.messages import delivery, outcomes
 from crm.services.messages.accepted import Accepted, record_sent
 from crm.services.messages.backoff import Backoff
-from crm.services.messages.delivery import Settings
+from crm.services.messages.claims import Settings
 from crm.services.messages.loading import load_outgoing
 from crm.services.messages.receipts import apply_receipts
 from tests.factories import make_chat, make_client, make_identity, make_number, make_queued_message

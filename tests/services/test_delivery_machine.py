@@ -21,7 +21,7 @@ from crm.providers.base import Receipt
 from crm.providers.outbound import Effect, ProviderError, SendResult, Text
 from crm.services.messages import delivery, outcomes
 from crm.services.messages.accepted import Accepted, record_sent
-from crm.services.messages.delivery import Claim, Settings
+from crm.services.messages.claims import Claim, Settings
 from crm.services.messages.outbound import queue_outbound
 from crm.services.messages.receipts import apply_receipts
 from tests.conftest import empty_database

@@ -12,7 +12,7 @@ from crm.models import Alarm, LimitAction, MessageType, NumberDay, Provider, Que
 from crm.providers.outbound import ProviderError, SendResult
 from crm.services.messages import delivery, limits
 from crm.services.messages.accepted import Accepted, record_sent
-from crm.services.messages.delivery import Settings
+from crm.services.messages.claims import Outgoing, Settings
 from crm.services.messages.loading import load_outgoing
 from tests.factories import make_chat, make_number, make_queued_message
 
@@ -140,7 +140,7 @@ def test_a_number_that_refuses_fails_what_counts(number, settings):
     claims = claim(number, settings)
     with atomic():
         loads = load_outgoing(claims, settings=settings)
-    assert isinstance(loads[0], delivery.Outgoing)
+    assert isinstance(loads[0], Outgoing)
     assert [isinstance(load, ProviderError) and load.code for load in loads[1:]] == [
         "daily_limit",
         "daily_limit",

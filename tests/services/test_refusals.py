@@ -11,7 +11,7 @@ from crm.providers.meta import codes
 from crm.providers.outbound import ProviderError
 from crm.services import sending
 from crm.services.messages import delivery, outcomes
-from crm.services.messages.delivery import Settings
+from crm.services.messages.claims import Settings
 from crm.services.messages.receipts import apply_receipts
 from tests.factories import make_chat, make_number, make_queued_message
 

@@ -12,7 +12,7 @@ from crm.providers.outbound import Effect, ProviderError, SendResult
 from crm.services import sending
 from crm.services.messages import delivery, outcomes
 from crm.services.messages.accepted import Accepted, record_sent
-from crm.services.messages.delivery import Settings
+from crm.services.messages.claims import Settings
 from tests.factories import make_chat, make_number, make_queued_message, make_user
 
 SETTINGS = Settings(graph_url="", encryption_keys=())

@@ -22,7 +22,7 @@ from crm.models import File, MediaUpload, Message
 from crm.providers.meta.client import MetaChannel
 from crm.providers.outbound import Content, Effect, Media, ProviderError
 from crm.services import files
-from crm.services.messages.delivery import Claim, Outgoing, Settings
+from crm.services.messages.claims import Claim, Outgoing, Settings
 
 # Meta keeps uploads for 30 days; a day less, so that none ends between our look and theirs.
 KEPT = timedelta(days=29)

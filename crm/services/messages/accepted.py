@@ -21,7 +21,7 @@ from crm.services import sending
 from crm.services.messages import limits
 from crm.services.messages.announcing import announce_ticks, lock_chats
 from crm.services.messages.changes import apply_changes
-from crm.services.messages.delivery import Claim
+from crm.services.messages.claims import Claim
 from crm.services.messages.fence import COLUMNS, FENCED_ROWS, hold_fences
 from crm.services.messages.receipts import TICK_COLUMNS, take_early_reports, tick_of, tick_row
 from crm.services.messages.ticks import Report, fold

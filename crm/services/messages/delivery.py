@@ -14,7 +14,7 @@ import math
 import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -22,11 +22,8 @@ from sqlalchemy import text
 
 from crm.db import db
 from crm.models import NumberStatus, Provider
-from crm.providers.meta.client import MetaChannel
-from crm.providers.outbound import OutboundMessage
-from crm.providers.wppconnect.client import WppConnectChannel
 from crm.services.messages import limits
-from crm.services.messages.backoff import Backoff
+from crm.services.messages.claims import Claim, Settings
 
 # How far ahead of its even pace a number may run: a tenth of a second's worth of messages.
 BURST_SECONDS = 0.1
@@ -35,51 +32,11 @@ JITTER = (0.6, 1.4)
 
 
 @dataclass(frozen=True)
-class Settings:
-    """What the delivery needs to know of the configuration. Times in seconds."""
-
-    graph_url: str
-    encryption_keys: tuple[str, ...] = field(repr=False)
-    zone: str = "America/Bogota"
-    """In which a day begins and ends."""
-    lease_seconds: float = 30
-    uncertain_hold_seconds: float = 30
-    unresolved_seconds: float = 600
-    backoff: Backoff = field(default_factory=Backoff)
-
-
-@dataclass(frozen=True)
-class Claim:
-    """A row that is ours until the lease ends. `attempt` and `owner` are the fence."""
-
-    queue_id: int
-    message_id: int
-    chat_id: int
-    number_id: int
-    owner: UUID
-    attempt: int
-    is_probe: bool = False
-    """The number was refused before; this message tries whether it is taken again."""
-    priority: int = 100
-
-
-@dataclass(frozen=True)
 class Claimed:
     """What `claim_due` got, and after how many seconds a number has room for more (0 = now)."""
 
     claims: list[Claim]
     wait_seconds: float = 0.0
-
-
-@dataclass(frozen=True)
-class Outgoing:
-    """Everything that the provider's client needs; no database is touched while it works."""
-
-    claim: Claim
-    channel: MetaChannel | WppConnectChannel
-    message: OutboundMessage
-    counts: bool = False
-    """Against the number's daily limit."""
 
 
 # Rows of numbers that may send (or probe) now, and leases that ran out. Each part stops at the

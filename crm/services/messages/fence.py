@@ -9,7 +9,7 @@ import structlog
 from sqlalchemy import TextClause, text
 
 from crm.db import db
-from crm.services.messages.delivery import Claim
+from crm.services.messages.claims import Claim
 
 log = structlog.get_logger(__name__)
 

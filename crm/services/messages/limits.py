@@ -9,7 +9,7 @@ behind what does. The day is that of the installation's zone.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sqlalchemy import text
 
@@ -17,9 +17,7 @@ from crm.db import db
 from crm.doorbell import ring_on_commit
 from crm.models import AlarmKind, LimitAction
 from crm.services.alarms import end_alarm, raise_alarm
-
-if TYPE_CHECKING:
-    from crm.services.messages.delivery import Claim, Settings
+from crm.services.messages.claims import Claim, Settings
 
 NEAR = 0.8
 # Below this priority a row is mass sending, below the second it is not a person's.

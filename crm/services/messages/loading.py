@@ -20,9 +20,9 @@ from crm.providers.meta.client import MetaChannel
 from crm.providers.outbound import Effect, OutboundMessage, ProviderError, Recipient
 from crm.providers.wppconnect.client import WppConnectChannel
 from crm.services.messages import limits, window
+from crm.services.messages.claims import Claim, Outgoing, Settings
 from crm.services.messages.consent import is_unwanted
 from crm.services.messages.contents import read_content
-from crm.services.messages.delivery import Claim, Outgoing, Settings
 from crm.services.wppconnect import outgoing
 
 log = structlog.get_logger(__name__)

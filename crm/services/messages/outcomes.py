@@ -19,7 +19,7 @@ from crm.services import sending
 from crm.services.messages import refusals
 from crm.services.messages.announcing import announce_ticks, lock_chats
 from crm.services.messages.changes import apply_changes
-from crm.services.messages.delivery import Claim, Settings
+from crm.services.messages.claims import Claim, Settings
 from crm.services.messages.fence import COLUMNS, COUNT_TRIES, END_ROWS, hold_fences
 from crm.services.wppconnect.sessions import note_disconnected
 

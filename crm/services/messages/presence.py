@@ -31,7 +31,7 @@ from crm.models import (
 from crm.providers.outbound import Gesture, ProviderError, Sign
 from crm.services import chats
 from crm.services.messages import window
-from crm.services.messages.delivery import Settings
+from crm.services.messages.claims import Settings
 from crm.services.messages.loading import Channel, channel_of, find_recipient
 
 __all__ = [

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 
 from crm.providers.outbound import ProviderError
 from crm.services.media.uploading import needs_upload
-from crm.services.messages.delivery import Claim, Outgoing, Settings, mark_submitted
+from crm.services.messages.claims import Claim, Outgoing, Settings
+from crm.services.messages.delivery import mark_submitted
 from crm.services.messages.loading import load_outgoing
 
 Started = Outgoing | ProviderError | None
