@@ -146,8 +146,10 @@ def ours(threads: int) -> int:
     from crm import create_app
     from crm.config import Config
     from crm.jobs import messages as job
+    from crm.lib.memory import share_heaps
 
     job.THREADS = threads
+    share_heaps()
     app = create_app(Config.from_env())
     process = psutil.Process()
     sizes = []

@@ -32,6 +32,7 @@ from crm.db import db
 from crm.doorbell import JOBS, QUEUES
 from crm.jobs import shutdown
 from crm.jobs.supervisor import Child, Supervisor
+from crm.lib.memory import share_heaps
 
 log = structlog.get_logger(__name__)
 
@@ -126,6 +127,7 @@ def _starting_idle(busy_until: BusyUntil, run: Callable[[], None]) -> Callable[[
 
 def serve_queue(app: Flask, queue: str, *, busy_until: BusyUntil | None = None) -> None:
     """Be the worker of one queue until SIGTERM or the end of this life. Runs in its own process."""
+    share_heaps()
     with app.app_context():
         # The parent's connections, if any, stay the parent's: forget them without a goodbye.
         db.engine.dispose(close=False)

@@ -1,10 +1,9 @@
-"""Claim, fence, order and outcomes, each as its own transaction."""
+"""What became of a call: the yes, the no, and what nobody knows."""
 
-import uuid
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import select, text, update
+from sqlalchemy import select, update
 
 from crm.db import atomic, db
 from crm.lib.clock import utcnow
@@ -12,7 +11,6 @@ from crm.models import (
     ClientIdentity,
     IdentityKind,
     MessageStatus,
-    MessageType,
     NumberPace,
     NumberStatus,
     QueuedMessage,
@@ -21,327 +19,22 @@ from crm.models import (
 )
 from crm.providers.base import Receipt
 from crm.providers.meta.codes import CODES
-from crm.providers.outbound import Effect, ProviderError, SendResult, Text
+from crm.providers.outbound import Effect
 from crm.services.messages import delivery, outcomes
-from crm.services.messages.accepted import Accepted, record_sent
 from crm.services.messages.backoff import Backoff
-from crm.services.messages.claims import Settings
-from crm.services.messages.loading import load_outgoing
 from crm.services.messages.receipts import apply_receipts
-from tests.factories import make_chat, make_client, make_identity, make_number, make_queued_message
-
-ME, OTHER = uuid.uuid4(), uuid.uuid4()
-
-
-@pytest.fixture
-def settings(database):
-    config = database.config["CRM"]
-    return Settings(graph_url="http://127.0.0.1:9", encryption_keys=config.encryption_keys)
-
-
-@pytest.fixture
-def number(database):
-    number = make_number(rate_limit_per_minute=0)
-    db.session.commit()
-    return number
-
-
-@pytest.fixture
-def chat(number):
-    chat = make_chat(number=number)
-    db.session.commit()
-    return chat
-
-
-def queue(chat, **fields):
-    message = make_queued_message(chat, max_retries=6, **fields)
-    db.session.commit()
-    return message
-
-
-def claim(number, settings, *, owner=ME, limit=10):
-    with atomic():
-        return delivery.claim_due({number.id: limit}, owner=owner, settings=settings)
-
-
-def claim_one(number, settings, **more):
-    (found,) = claim(number, settings, **more).claims
-    return found
-
-
-def submit(found, settings):
-    with atomic():
-        return delivery.mark_submitted([found], settings=settings)[0]
-
-
-def fail(found, settings, effect=Effect.RETRY, code="131000", **more):
-    error = ProviderError("Words.", effect=effect, code=code, **more)
-    with atomic():
-        return outcomes.record_error(found, error, settings=settings)
-
-
-def succeed(found, wamid="wamid.OK", **more):
-    with atomic():
-        return record_sent([Accepted(found, SendResult(wamid, **more))], zone="America/Bogota")[0]
-
-
-def fresh(row):
-    db.session.refresh(row)
-    return row
-
-
-def age(message, **columns):
-    """Move times of a queue row into the past: {column: seconds}."""
-    for column, seconds in columns.items():
-        db.session.execute(
-            text(
-                f"UPDATE message_queue SET {column} = clock_timestamp() - make_interval(secs => :s)"
-                " WHERE message_id = :id"
-            ),
-            {"s": seconds, "id": message.id},
-        )
-    db.session.commit()
-
-
-def ids(claimed):
-    return [one.message_id for one in claimed.claims]
-
-
-# -- claiming ------------------------------------------------------------------------------------
-
-
-def test_it_claims_what_is_due_under_a_lease_and_a_fence(number, chat, settings):
-    message = queue(chat)
-    found = claim_one(number, settings)
-    row = fresh(message.queued)
-    assert (found.message_id, found.attempt, found.owner) == (message.id, 1, ME)
-    assert (row.status, row.owner, row.attempts) == (QueueStatus.PROCESSING, ME, 1)
-    assert row.submitted_at is None
-    assert timedelta(seconds=25) < row.lease_until - utcnow() < timedelta(seconds=31)
-
-
-def test_a_claimed_row_is_claimed_by_nobody_else(number, chat, settings):
-    queue(chat)
-    claim_one(number, settings)
-    assert claim(number, settings, owner=OTHER).claims == []
-
-
-def test_what_is_not_due_yet_waits(number, chat, settings):
-    message = queue(chat, queue={"scheduled_at": utcnow() + timedelta(minutes=5)})
-    assert claim(number, settings).claims == []
-    with atomic():
-        assert delivery.find_next_due_seconds() == pytest.approx(300, abs=5)
-    age(message, scheduled_at=1)
-    assert ids(claim(number, settings)) == [message.id]
-
-
-def test_between_chats_priority_goes_before_age(number, settings):
-    bulk, bot, agent, agent_later = (
-        queue(make_chat(number=number), queue={"priority": priority})
-        for priority in (0, 50, 100, 100)
-    )
-    assert ids(claim(number, settings, limit=1)) == [agent.id]
-    assert ids(claim(number, settings, limit=1)) == [agent_later.id]
-    assert set(ids(claim(number, settings))) == {bot.id, bulk.id}
-
-
-def test_within_a_chat_one_at_a_time_in_the_order_of_writing(number, chat, settings):
-    bot = queue(chat, queue={"priority": 50})
-    agent = queue(chat, queue={"priority": 100})
-    found = claim_one(number, settings)
-    assert found.message_id == bot.id, "the order of writing counts, not the priority"
-    assert claim(number, settings).claims == []
-    submit(found, settings)
-    succeed(found)
-    assert ids(claim(number, settings)) == [agent.id]
-
-
-def test_a_backoff_holds_the_chat_and_no_other(number, chat, settings):
-    first, _second = queue(chat), queue(chat)
-    other = queue(make_chat(number=number))
-    found = {one.message_id: one for one in claim(number, settings).claims}
-    assert set(found) == {first.id, other.id}
-    fail(found[first.id], settings)
-    succeed(found[other.id])
-    assert fresh(first.queued).status is QueueStatus.PENDING
-    assert claim(number, settings).claims == []
-
-
-def test_a_failed_message_releases_its_chat_at_once(number, chat, settings):
-    queue(chat)
-    second = queue(chat)
-    fail(claim_one(number, settings), settings, Effect.PERMANENT, "131026")
-    assert ids(claim(number, settings)) == [second.id]
-
-
-def test_an_uncertain_message_holds_its_chat_for_a_while(number, chat, settings):
-    first, second = queue(chat), queue(chat)
-    fail(claim_one(number, settings), settings, Effect.UNKNOWN, "no_answer")
-    assert claim(number, settings).claims == []
-    age(first, processing_completed_at=31)
-    assert ids(claim(number, settings)) == [second.id]
-
-
-@pytest.mark.parametrize(
-    "status",
-    [NumberStatus.INACTIVE, NumberStatus.PENDING, NumberStatus.DISCONNECTED, NumberStatus.ERROR],
+from tests.factories import make_chat, make_client, make_identity, make_number
+from tests.services.delivery.steps import (
+    OTHER,
+    age,
+    claim,
+    claim_one,
+    fail,
+    fresh,
+    queue,
+    submit,
+    succeed,
 )
-def test_a_number_that_is_not_active_sends_nothing_and_fails_nothing(
-    number, chat, settings, status
-):
-    message = queue(chat)
-    number.status = status
-    db.session.commit()
-    assert claim(number, settings).claims == []
-    assert delivery.find_due_numbers() == []
-    number.status = NumberStatus.ACTIVE
-    db.session.commit()
-    assert delivery.find_due_numbers() == [number.id]
-    assert ids(claim(number, settings)) == [message.id]
-
-
-def test_the_pace_holds_over_all_claimers(number, settings):
-    number.rate_limit_per_minute = 60
-    for _ in range(5):
-        queue(make_chat(number=number))
-    db.session.commit()
-    first = claim(number, settings)
-    second = claim(number, settings, owner=OTHER)
-    assert (len(first.claims), second.claims) == (1, [])
-    assert second.wait_seconds == pytest.approx(0.9, abs=0.2)
-
-
-def test_a_fast_number_may_start_several_at_once_but_not_all(number, settings):
-    number.rate_limit_per_minute = 4800
-    for _ in range(30):
-        queue(make_chat(number=number))
-    db.session.commit()
-    assert len(claim(number, settings, limit=30).claims) == 9
-
-
-# -- the call ------------------------------------------------------------------------------------
-
-
-def load(found, settings):
-    with atomic():
-        (load,) = load_outgoing([found], settings=settings)
-    if isinstance(load, ProviderError):
-        raise load
-    return load
-
-
-def test_it_reads_all_that_the_provider_needs(number, chat, settings):
-    message = queue(chat, content="Hola", meta={"quote": {"message_id": "wamid.Q"}})
-    outgoing = load(claim_one(number, settings), settings)
-    assert outgoing.channel.phone_number_id == number.meta_phone_number_id
-    assert outgoing.channel.access_token == "test-access-token"
-    assert outgoing.message.to.phone == chat.client.phone_number.lstrip("+")
-    assert outgoing.message.content == Text("Hola")
-    assert outgoing.message.opaque_id == f"{message.client_key}.1"
-    assert outgoing.message.reply_to == "wamid.Q"
-
-
-def test_it_writes_to_the_user_id_of_who_hides_their_number(number, settings):
-    client = make_client(phone_number=None)
-    make_identity(client, kind=IdentityKind.USER_ID, value="CO.1349")
-    queue(make_chat(number=number, client=client))
-    to = load(claim_one(number, settings), settings).message.to
-    assert (to.phone, to.user_id) == (None, "CO.1349")
-
-
-def test_an_answer_goes_to_whatsapps_own_spelling_of_the_number(number, settings):
-    client = make_client(phone_number="+525512345678")
-    make_identity(client, kind=IdentityKind.WA_ID, value="5215512345678")
-    queue(make_chat(number=number, client=client))
-    assert load(claim_one(number, settings), settings).message.to.phone == "5215512345678"
-
-
-def refused(found, settings):
-    with pytest.raises(ProviderError) as caught:
-        load(found, settings)
-    return caught.value
-
-
-def test_the_window_is_asked_again_at_sending(number, chat, settings):
-    queue(chat)
-    found = claim_one(number, settings)
-    chat.last_inbound_at = utcnow() - timedelta(hours=25)
-    db.session.commit()
-    error = refused(found, settings)
-    assert (error.effect, error.code) == (Effect.PERMANENT, "window_closed")
-
-
-def test_a_block_meanwhile_stops_it(number, chat, settings):
-    queue(chat)
-    found = claim_one(number, settings)
-    chat.client.is_blocked = True
-    db.session.commit()
-    assert refused(found, settings).code == "blocked"
-
-
-def test_an_opt_out_meanwhile_stops_advertising_and_no_answer(number, chat, settings):
-    advert = {"template": {"name": "oferta", "language": "es", "category": "MARKETING"}}
-    queue(chat, message_type=MessageType.TEMPLATE, meta=advert)
-    found = claim_one(number, settings)
-    chat.client.opt_in_date = utcnow()
-    db.session.commit()
-    assert load(found, settings).message.content.name == "oferta"
-    chat.client.opt_in = False
-    db.session.commit()
-    assert refused(found, settings).code == "opted_out"
-
-
-def test_a_client_without_any_address_fails_alone(number, settings):
-    queue(make_chat(number=number, client=make_client(phone_number=None)))
-    error = refused(claim_one(number, settings), settings)
-    assert (error.effect, error.code) == (Effect.PERMANENT, "recipient_missing")
-
-
-def test_a_token_that_cannot_be_read_stops_the_number_and_not_the_message(number, chat, settings):
-    message = queue(chat)
-    number.meta_access_token = "gibberish"
-    db.session.commit()
-    found = claim_one(number, settings)
-    error = refused(found, settings)
-    assert (error.effect, error.code) == (Effect.CHANNEL, "token_unreadable")
-    with atomic():
-        outcomes.record_error(found, error, settings=settings, called=False)
-    assert fresh(number).status is NumberStatus.ERROR
-    assert fresh(message).status is MessageStatus.PENDING
-    assert message.retry_count == 0
-
-
-def test_the_call_begins_only_under_the_fence(number, chat, settings):
-    message = queue(chat)
-    found = claim_one(number, settings)
-    assert submit(found, settings)
-    assert fresh(message.queued).submitted_at is not None
-    assert not submit(found, settings), "never twice"
-
-
-def test_who_lost_the_lease_does_not_call(number, chat, settings):
-    message = queue(chat)
-    found = claim_one(number, settings)
-    age(message, lease_until=1)
-    assert not submit(found, settings)
-    with atomic():
-        assert outcomes.expire_leases(number.id) == 1
-    again = claim_one(number, settings, owner=OTHER)
-    assert again.attempt == 2
-    assert not submit(found, settings)
-    assert submit(again, settings)
-
-
-def test_a_message_that_arrived_meanwhile_is_not_called_again(number, chat, settings):
-    message = queue(chat)
-    found = claim_one(number, settings)
-    message.status = MessageStatus.DELIVERED
-    db.session.commit()
-    assert not submit(found, settings)
-    assert fresh(message.queued).status is QueueStatus.COMPLETED
-
-
-# -- outcomes ------------------------------------------------------------------------------------
 
 
 def test_a_yes_is_recorded_with_the_providers_id(number, chat, settings):
