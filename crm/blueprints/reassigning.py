@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from flask import Blueprint, make_response, render_template, request
 from flask.typing import ResponseReturnValue
@@ -22,6 +23,7 @@ from crm.services import chats
 from crm.services.routing import handover
 
 blueprint = Blueprint("reassigning", __name__, url_prefix="/inbox")
+T = TypeVar("T")
 MOST = 200
 KIND = "chats"
 
@@ -52,18 +54,18 @@ def reassign() -> ResponseReturnValue:
         return show(form, chosen=chosen, status=422)
     if not chosen:
         return show(form, error=_("Mark the chats that are to move."), status=422)
-    moves: list[tuple[int, int]] = []
     stayed: list[Stayed] = []
 
-    def move(chat: Chat) -> None:
+    def move(chat: Chat) -> tuple[int, int]:
         before = chats.find_last_move(chat)
         handover.move_chat_to(chat, form.target.data, actor=me(), note=form.note.data)
         event_id = chats.find_last_move(chat)
-        if event_id is not None and event_id != before:
-            moves.append((chat.id, event_id))
+        if event_id is None or event_id == before:
+            raise chats.IllegalMove("They have this chat already.")
+        return chat.id, event_id
 
-    for chat_id in chosen:
-        try_one(chat_id, move, stayed)
+    done = [try_one(chat_id, move, stayed) for chat_id in chosen]
+    moves = [each for each in done if each is not None]
     token = signer(KIND).dumps(moves) if moves else None
     return tell("moved", len(moves), stayed, token=token)
 
@@ -73,34 +75,32 @@ def reassign() -> ResponseReturnValue:
 def undo() -> ResponseReturnValue:
     """Each chat back to where it stood; those with which somebody went on stay, and are named."""
     moves = dict(read_token(KIND, request.form.get("token", "")))
-    done: list[int] = []
     stayed: list[Stayed] = []
 
-    def put_back(chat: Chat) -> None:
-        chats.put_back(chat, moves[chat.id], actor=me())
-        done.append(chat.id)
+    def put_back(chat: Chat) -> int:
+        return chats.put_back(chat, moves[chat.id], actor=me()).id
 
-    for chat_id in sorted(moves):
-        try_one(chat_id, put_back, stayed)
-    return tell("put_back", len(done), stayed)
+    done = [try_one(chat_id, put_back, stayed) for chat_id in sorted(moves)]
+    return tell("put_back", sum(each is not None for each in done), stayed)
 
 
-def try_one(chat_id: int, act: Any, stayed: list[Stayed]) -> None:
-    """Do it in a transaction of its own; what stops it is kept in words."""
+def try_one(chat_id: int, act: Callable[[Chat], T], stayed: list[Stayed]) -> T | None:
+    """Do it in a transaction of its own; what stops it is kept in words, and the answer is None."""
     case_number = ""
 
-    def unit() -> None:
+    def unit() -> T:
         nonlocal case_number
         with atomic():
             chat = load_chat(current_scope(), chat_id)
             case_number = chat.case_number
-            act(chat)
+            return act(chat)
 
     try:
-        retrying(unit)
+        return retrying(unit)
     except DomainError as error:
         db.session.rollback()
         stayed.append(Stayed(case_number, _(error.message, **error.values)))
+        return None
 
 
 def tell(

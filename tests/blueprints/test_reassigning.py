@@ -128,6 +128,14 @@ def test_undo_names_what_it_cannot_give_back_and_why(cast: Cast, browse: Browse)
     assert "0 chats are back" in undo(marta, token)
 
 
+def test_a_chat_that_is_theirs_already_stays_and_is_named(cast: Cast, browse: Browse):  # noqa: F811
+    theirs, other = chat_of(cast, cast.jhon), chat_of(cast, cast.laura)
+    sent = {"chats": [theirs.id, other.id], "target": f"person:{cast.jhon.id}"}
+    page = browse(cast.marta).post("/inbox/reassign", data=sent, headers=FRAGMENT).text
+    assert "1 chat reassigned" in page
+    assert f"{theirs.case_number}</b> They have this chat already." in page
+
+
 def test_nothing_goes_back_to_somebody_who_has_left(cast: Cast, browse: Browse):  # noqa: F811
     chat = chat_of(cast, cast.laura)
     marta = browse(cast.marta)

@@ -35,7 +35,7 @@ from crm.models import (
 )
 from crm.services import agents, chats, routing
 from crm.services.chats import person
-from crm.services.routing import floor
+from crm.services.routing import floor, handover
 from tests.conftest import empty_database
 from tests.factories import (
     link_agent,
@@ -52,7 +52,7 @@ from tests.services.desk import overfull_moments, run_together
 WAITING = (ChatStatus.QUEUED, ChatStatus.NEW)
 ACTS = ("arrive", "arrive", "arrive", "answer", "answer", "close", "close", "pick", "assign",
         "offer", "accept", "decline", "snooze", "write", "switch", "lapse", "requeue",
-        "drain")  # fmt: skip
+        "reassign", "put_back", "drain")  # fmt: skip
 
 
 class RoutingMachine(RuleBasedStateMachine):
@@ -239,6 +239,26 @@ class RoutingMachine(RuleBasedStateMachine):
             chats.queue_chat(chat, queue_id=queue_id, actor=person(self.people[0]), reason="moved")
 
         self.on(dice, ("assigned", "active", "queued"), act)
+
+    def reassign(self, dice: random.Random) -> None:
+        """One of a supervisor's many, which can be taken back."""
+
+        def act(chat: Chat) -> None:
+            target = dice.choice(["spread", f"person:{dice.choice(self.people)}"])
+            handover.move_chat_to(chat, target, actor=person(self.people[0]))
+
+        self.on(dice, ("queued", "assigned", "active", "pending"), act)
+
+    def put_back(self, dice: random.Random) -> None:
+        moved = db.session.execute(
+            select(ChatEvent.chat_id, ChatEvent.id).where(ChatEvent.data.has_key("before"))
+        ).all()
+        db.session.rollback()
+        if moved:
+            chat_id, event_id = dice.choice(moved)
+            with atomic():
+                chat = db.session.get_one(Chat, chat_id)
+                chats.put_back(chat, event_id, actor=person(self.people[0]))
 
     def drain(self, dice: random.Random) -> None:
         campaign_id = dice.choice(list(self.queues))
