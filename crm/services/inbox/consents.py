@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, ScalarSelect, func, select
 
 from crm.db import db
 from crm.models import Chat, Client, ClientConsent, ConsentValue, Message
@@ -39,17 +41,35 @@ class Consent:
     choices: tuple[Choice, ...]
 
 
-def read_consent(client: Client, visible: ColumnElement[bool]) -> Consent:
-    """Where the client stands; links to messages only where `visible` lets their chat through."""
-    rows = db.session.scalars(
+def recent_choices() -> ScalarSelect[Any]:
+    """A column beside Client: the newest choices as JSON, for `read_consent`."""
+    newest = (
         select(ClientConsent)
-        .where(ClientConsent.client_id == client.id)
+        .where(ClientConsent.client_id == Client.id)
         .order_by(ClientConsent.occurred_at.desc(), ClientConsent.id.desc())
         .limit(MOST)
-    ).all()
-    said = {row.id: found for row in rows if (found := SAID.fullmatch(row.detail or ""))}
-    messages = _find_messages({found["message"] for found in said.values()}, visible)
-    choices = tuple(_choice(row, said.get(row.id), messages) for row in rows)
+        .correlate(Client)
+        .subquery()
+    )
+    row = func.jsonb_build_array(
+        newest.c.value, newest.c.occurred_at, newest.c.source, newest.c.detail
+    )
+    return select(func.jsonb_agg(row)).scalar_subquery()
+
+
+def read_consent(
+    client: Client, recent: Sequence[Sequence[Any]] | None, visible: ColumnElement[bool]
+) -> Consent:
+    """Where the client stands; links to messages only where `visible` lets their chat through.
+
+    `recent` is what `recent_choices` selected.
+    """
+    rows = [
+        (ConsentValue(value), datetime.fromisoformat(at), source, SAID.fullmatch(detail or ""))
+        for value, at, source, detail in recent or ()
+    ]
+    messages = _find_messages({said["message"] for *_, said in rows if said}, visible)
+    choices = tuple(_choice(*row, messages) for row in rows)
     agreed = client.opt_in and client.opt_in_date is not None
     refused = not client.opt_in or bool(choices and choices[0].value is ConsentValue.STOP)
     state = "yes" if agreed else "no" if refused else "unasked"
@@ -70,10 +90,12 @@ def _find_messages(
 
 
 def _choice(
-    row: ClientConsent,
+    value: ConsentValue,
+    at: datetime,
+    source: str,
     said: re.Match[str] | None,
     messages: dict[str | None, tuple[int, int]],
 ) -> Choice:
     chat_id, message_id = messages.get(said["message"], (None, None)) if said else (None, None)
     words = said["words"] if said and message_id else ""
-    return Choice(row.value, row.occurred_at, row.source, words, chat_id, message_id)
+    return Choice(value, at, source, words, chat_id, message_id)

@@ -24,7 +24,7 @@ from crm.models import (
     User,
     WhatsappNumber,
 )
-from crm.services.inbox.consents import Consent, read_consent
+from crm.services.inbox.consents import Consent, read_consent, recent_choices
 from crm.services.inbox.naming import ClientName, full_name, name_client
 from crm.services.messages import window
 from crm.services.messages.amending import AMENDABLE
@@ -122,7 +122,7 @@ def load_head_and_card(
     """Both in a handful of queries; other chats only where `visible` lets them through."""
     record = _read(chat)
     earlier = tuple(_earlier(chat, visible))
-    consent = read_consent(record.Client, visible)
+    consent = read_consent(record.Client, record.choices, visible)
     return (
         _head(chat, record, phones_visible=phones_visible),
         _card(chat, record, earlier, consent, phones_visible=phones_visible),
@@ -142,6 +142,7 @@ def _read(chat: Chat) -> Any:
             ClientIdentity.profile_name,
             ClientIdentity.username,
             func.coalesce(tags.scalar_subquery(), array([], type_=String)).label("tags"),
+            recent_choices().label("choices"),
             Campaign.name.label("campaign"),
             func.coalesce(WhatsappNumber.display_name, WhatsappNumber.phone_number).label("number"),
             WhatsappNumber.provider,
