@@ -81,8 +81,8 @@ def test_undo_gives_back_exactly_what_was(cast: Cast, browse: Browse, target: st
     assert all(now != then for now, then in zip(places(stood), before, strict=True))
     assert "4 chats are back" in undo(marta, token)
     assert places(stood) == before
-    events = db.session.scalars(select(ChatEvent.kind).where(ChatEvent.chat_id == stood[0].id))
-    assert list(events)[-1] == "put_back", "the timeline tells it"
+    told = select(ChatEvent.kind).where(ChatEvent.chat_id == stood[0].id).order_by(ChatEvent.id)
+    assert list(db.session.scalars(told))[-1] == "put_back", "the timeline tells it"
 
 
 def test_what_routing_did_meanwhile_is_taken_back_too(cast: Cast, browse: Browse):  # noqa: F811
