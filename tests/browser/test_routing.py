@@ -136,10 +136,11 @@ def test_a_supervisor_asks_why_assigns_and_takes_a_bulk_reassignment_back(
     expect(row_of(marta, "Waldo Espera")).to_contain_text("Laura")
     expect(row_of(marta, "Wanda Espera")).to_contain_text("En espera")
     stood = stack.query(
-        "SELECT c.status, u.first_name FROM chats c LEFT JOIN users u ON u.id = c.assigned_agent_id"
-        " WHERE c.closed_at IS NULL ORDER BY c.id"
+        "SELECT k.first_name, c.status, u.first_name FROM chats c"
+        " JOIN clients k ON k.id = c.client_id LEFT JOIN users u ON u.id = c.assigned_agent_id"
+        " WHERE c.closed_at IS NULL ORDER BY k.first_name"
     )
-    assert stood == [("assigned", "Laura"), ("queued", None)]
+    assert stood == [("Waldo Espera", "assigned", "Laura"), ("Wanda Espera", "queued", None)]
 
 
 def test_rules_are_built_tried_and_put_in_order_by_keys_and_by_drawing(
@@ -171,6 +172,7 @@ def test_rules_are_built_tried_and_put_in_order_by_keys_and_by_drawing(
     page.get_by_role("link", name="Orden de las reglas").click()
     names = page.locator("[data-order] .grow > a")
     expect(names).to_have_text(["Primera", "Segunda", "Tercera"])
+    expect(page.locator("[data-order][data-ready]")).to_be_visible()
     page.get_by_label("Bajar: Primera").focus()
     page.keyboard.press("Enter")
     expect(names).to_have_text(["Segunda", "Primera", "Tercera"])

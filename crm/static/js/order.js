@@ -64,4 +64,5 @@ addEventListener("beforeunload", (event) => {
   if (!leaving && state() !== saved) event.preventDefault();
 });
 tell();
+$("[data-order]").dataset.ready = "";
 $("#replay")?.focus();
