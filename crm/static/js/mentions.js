@@ -1,6 +1,6 @@
 // Notes that name me: a mark in the rail and the title, a toast for each new one, and the way there.
 // Comes when there is one (the mark's data-needs) or when the first arrives (title.js).
-import { $, $$, fetchFragment, parse, tell } from "./page.js";
+import { $, fetchFragment, parse, tell } from "./page.js";
 import { openChat, show } from "./desk.js";
 
 const told = new Set();
@@ -29,8 +29,9 @@ export async function look(noteId) {
 
 const seesNow = (path) => openChat() === path.split("/").pop() && !document.hidden;
 
+/** As with messages: only what is open before somebody's eyes is seen. */
 async function see() {
-  if (openChat() && $("#mentions:not([hidden])") && !document.hidden) await fetchFragment(`/inbox/${openChat()}/read`, { method: "POST" }).catch(() => {});
+  if (openChat() && $("#mentions:not([hidden])") && !document.hidden && document.hasFocus()) await fetchFragment(`/inbox/${openChat()}/read`, { method: "POST" }).catch(() => {});
 }
 
 export function aim(hash = location.hash) {
@@ -51,5 +52,6 @@ document.addEventListener("click", async (event) => {
 });
 document.addEventListener("crm:opened", see);
 document.addEventListener("visibilitychange", see);
+addEventListener("focus", see);
 see();
 aim();
