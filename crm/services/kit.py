@@ -141,7 +141,10 @@ class LastChange:
 
 
 def find_last_changes(entity_type: str, ids: Iterable[int]) -> dict[int, LastChange]:
-    """The newest successful deed on each of these, from the audit trail. One statement."""
+    """The newest deed that changed each of these, from the audit trail. One statement.
+
+    Signing in is a deed on an account, too, and changes nothing of it.
+    """
     wanted = list(ids)
     if not wanted:
         return {}
@@ -153,6 +156,7 @@ def find_last_changes(entity_type: str, ids: Iterable[int]) -> dict[int, LastCha
             AuditLog.entity_type == entity_type,
             AuditLog.entity_id.in_(wanted),
             AuditLog.success.is_(True),
+            AuditLog.changes.is_not(None),
         )
         .order_by(AuditLog.entity_id, AuditLog.created_at.desc(), AuditLog.id.desc())
     )

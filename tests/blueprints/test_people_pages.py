@@ -13,6 +13,7 @@ from crm.db import atomic, db
 from crm.models import AgentStatus, AuditLog, ChatStatus, Role, User, UserSession, UserStatus
 from crm.permissions import scope_of
 from crm.services import audit, roles
+from crm.services.kit import find_last_changes
 from tests import factories
 from tests.cast import Cast, make_cast
 from tests.people import code_of, enter, give_second_factor, post
@@ -250,6 +251,9 @@ def test_somebody_sets_their_second_factor_up_and_switches_it_off(app: Flask, ca
 def test_an_admin_takes_a_lost_second_factor_away(app: Flask, ana: FlaskClient, cast: Cast) -> None:
     give_second_factor(app, cast.laura)
     page = f"/settings/users/{cast.laura.id}"
+    # The button opens a dialog that asks; it does nothing by itself.
+    assert 'data-dialog="two-factor"' in ana.get(page).text
+    assert "¿Quitar el segundo factor de Laura?" in ana.get(page).text
     assert post(ana, f"{page}/reset-two-factor", page=page).status_code == 302
     assert latest("users.two_factor_reset").entity_id == cast.laura.id
     assert enter(app, cast.laura).get("/inbox").status_code == 200
@@ -298,3 +302,12 @@ def test_the_trail_shows_a_difference_without_the_secret(ana: FlaskClient, cast:
     assert "<del>Línea Ventas</del>" in page
     assert "<ins>Otra línea</ins>" in page
     assert "canary" not in page
+    assert "Números: Otra línea" in ana.get("/settings/audit").text
+
+
+def test_signing_in_changes_nobody(ana: FlaskClient, cast: Cast) -> None:
+    assert latest("auth.login").entity_id == cast.admin.id
+    assert find_last_changes("users", [cast.admin.id]) == {}
+    person = {"first_name": "Anita", "last_name": "Duarte", "language": "es", "time_zone": ""}
+    assert post(ana, "/profile", **person).status_code == 302
+    assert find_last_changes("users", [cast.admin.id])[cast.admin.id].name == "Anita Duarte"

@@ -123,11 +123,34 @@ def test_deleting_opens_a_dialog_that_wants_the_name(
     page.wait_for_url("**/settings/tags")
     page.get_by_role("link", name="Para borrar").click()
     page.locator("[data-dialog=delete]").click()
+    page.fill("#confirm-name", "otra cosa")
+    page.locator("dialog .danger").click()
+    assert page.locator("#confirm-name").evaluate("field => field.validationMessage") == (
+        "Ese no es el nombre."
+    )
     page.fill("#confirm-name", "para borrar")
     page.locator("dialog .danger").click()
     page.wait_for_url("**/settings/tags")
     expect(page.locator("[data-said]")).to_contain_text("Eliminado")
     assert stack.query("SELECT count(*) FROM tags WHERE name = 'para borrar'") == [(0,)]
+
+
+def test_people_are_suspended_together_with_a_reason_and_let_in_again(
+    stack: RunningStack, settings: Callable[..., Page]
+) -> None:
+    statuses = "SELECT status, status_reason FROM users WHERE first_name = 'Jhon'"
+    page = settings("/users?q=jhon")
+    page.locator("td.pick input").check()
+    expect(page.locator("[data-picked]")).to_have_text("1 elegida")
+    page.get_by_role("button", name="Suspender").click()
+    assert page.locator("[name=status_reason]").evaluate("field => !field.validity.valid")
+    page.fill("[name=status_reason]", "Vacaciones")
+    page.get_by_role("button", name="Suspender").click()
+    expect(page.locator("tbody .state").first).to_have_text("Suspendida")
+    assert stack.query(statuses) == [("suspended", "Vacaciones")]
+    page.get_by_role("button", name="Deshacer").click()
+    expect(page.locator("tbody .state").first).to_have_text("Activa")
+    assert stack.query(statuses) == [("active", None)]
 
 
 @pytest.mark.parametrize("width", [320, 390, 1280])
@@ -136,7 +159,8 @@ def test_no_page_is_wider_than_the_screen(
 ) -> None:
     page = settings("", viewport={"width": width, "height": 844})
     number = campaign_id(stack)
-    for path in ("", "/campaigns", f"/campaigns/{number}", "/numbers/1", "/rules/new", "/tags"):
+    lists = ("", "/campaigns", "/tags", "/users", "/quick-replies", "/templates", "/sessions")
+    for path in (*lists, f"/campaigns/{number}", "/numbers/1", "/rules/new"):
         page.goto(f"{stack.url}/settings{path}")
         assert page.evaluate("document.documentElement.scrollWidth") <= width, path
         main = "document.querySelector('main')"
