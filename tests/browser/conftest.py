@@ -40,8 +40,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.browser)
 
 
-# Two cores may be shared with other workers of this run.
-expect.set_options(timeout=15_000)
+# Two cores may be shared with other workers of this run, and pages come back with growing, jittered
+# pauses.
+expect.set_options(timeout=20_000)
 
 
 def find_chromium() -> str:

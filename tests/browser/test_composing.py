@@ -116,7 +116,8 @@ def test_places_contacts_links_and_lists_go_out_and_are_copied_and_forwarded(
 ) -> None:
     page, wa_id = talk()
     # The Enter key's meaning is each person's choice, and stays.
-    page.locator("[data-enter-choice]").evaluate("box => box.click()")
+    with page.expect_response("**/inbox/enter"):
+        page.locator("[data-enter-choice]").evaluate("box => box.click()")
     page.locator("#text").fill("Una")
     page.locator("#text").press("Enter")
     page.locator("#text").press_sequentially("dos")
@@ -127,7 +128,8 @@ def test_places_contacts_links_and_lists_go_out_and_are_copied_and_forwarded(
     page.reload()
     expect(page.locator("#compose")).to_have_attribute("data-ready", "")
     expect(page.locator("#composer")).to_have_attribute("data-enter", "line")
-    page.locator("[data-enter-choice]").evaluate("box => box.click()")
+    with page.expect_response("**/inbox/enter"):
+        page.locator("[data-enter-choice]").evaluate("box => box.click()")
     expect(page.locator("#composer")).to_have_attribute("data-enter", "send")
 
     dialog = open_dialog(page, "location")

@@ -109,14 +109,6 @@ def phone_of(chat: Chat) -> str:
     return client.phone_number.lstrip("+")
 
 
-@pytest.fixture(autouse=True)
-def patience() -> Iterator[None]:
-    """Pages come back with growing, jittered pauses."""
-    expect.set_options(timeout=20_000)
-    yield
-    expect.set_options(timeout=5_000)
-
-
 @pytest.fixture
 def desk(
     app: Flask, environment: dict[str, str], open_context: Callable[..., BrowserContext]

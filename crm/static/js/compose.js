@@ -252,7 +252,8 @@ document.addEventListener("change", ({ target }) => {
   const body = new FormData();
   body.append("sends", sends ? "1" : "0");
   body.append("csrf_token", form().elements.csrf_token.value);
-  fetch("/inbox/enter", { method: "POST", body, headers: { "HX-Request": "true" } }).catch(() => {});
+  // It goes on although the page is left at once.
+  fetch("/inbox/enter", { method: "POST", body, headers: { "HX-Request": "true" }, keepalive: true }).catch(() => {});
 });
 
 let toldAt = 0;
