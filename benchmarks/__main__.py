@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-ALL = ("webhooks", "sockets", "ring", "routing", "places", "delivery")
+ALL = ("webhooks", "sockets", "ring", "routing", "places", "delivery", "ledger")
 
 
 def main(arguments: list[str]) -> int:

@@ -5,6 +5,7 @@ I1 nothing lost, I2 nothing sent twice, I4 order kept, I10 nothing left lying ab
 
 from __future__ import annotations
 
+import contextlib
 import random
 import signal
 import threading
@@ -301,3 +302,74 @@ def test_an_empty_redis_in_the_middle_loses_nothing(
     wait_until_quiet(stack, seconds=BACK_SECONDS)
     wait_until_settled(stack, whatsapp, written)
     assert judge(stack, whatsapp, written)["failed"] == 0
+
+
+@pytest.mark.timeout(180)
+def test_two_terms_and_a_term_to_the_whole_group_send_nothing_twice(
+    stack: RunningStack, whatsapp: SimulatorServer
+) -> None:
+    chats = open_chats(stack, whatsapp, count=4)
+    desk = Desk(stack)
+    for chat_id in chats:
+        desk.take(chat_id)
+    written = Written({chat_id: [] for chat_id in chats})
+    whatsapp.set_fault("slow", seconds=1.0)
+
+    def write_one_each(words: str) -> None:
+        for chat_id in chats:
+            written.texts[chat_id].append(f"chat {chat_id} {words}")
+            desk.write(chat_id, written.texts[chat_id][-1])
+
+    write_one_each("antes")
+    # An impatient supervisor: the second one does not wait for what is under way.
+    (pid,) = worker_pids(stack, "delivery")
+    impatient = psutil.Process(pid)
+    for _ in range(2):
+        with contextlib.suppress(psutil.NoSuchProcess):  # it was quick
+            impatient.send_signal(signal.SIGTERM)
+        time.sleep(1.1)
+    write_one_each("después")
+    # systemd's KillMode=control-group: the parent and everybody below it, at the same moment.
+    (parent,) = victims(stack)["worker parent"]()
+    family = [*psutil.Process(parent).children(recursive=True), psutil.Process(parent)]
+    for process in family:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.send_signal(signal.SIGTERM)
+    write_one_each("al final")
+
+    wait_until_quiet(stack, seconds=BACK_SECONDS)
+    wait_until_settled(stack, whatsapp, written)
+    statuses = judge(stack, whatsapp, written)
+    check_leftovers(stack)
+    assert statuses["failed"] == 0
+    assert statuses["sent"] + statuses["delivered"] + statuses["read"] >= len(chats) * 2
+
+
+@pytest.mark.timeout(180)
+def test_a_hung_worker_that_comes_back_finds_its_rows_taken_and_writes_nothing(
+    stack: RunningStack, whatsapp: SimulatorServer
+) -> None:
+    """A worker that is alone and late: stopped while it waits for the provider, then let go on."""
+    (chat_id,) = open_chats(stack, whatsapp, count=1)
+    desk = Desk(stack)
+    desk.take(chat_id)
+    whatsapp.set_fault("slow", seconds=2.0)
+    written = Written({chat_id: [f"uno {chat_id}", f"dos {chat_id}", f"tres {chat_id}"]})
+    for text in written.texts[chat_id]:
+        desk.write(chat_id, text)
+    deadline = time.monotonic() + 30
+    while not stack.query("SELECT id FROM message_queue WHERE submitted_at IS NOT NULL"
+                          " AND status = 'processing'"):  # fmt: skip
+        assert time.monotonic() < deadline, "nothing is under way"
+        time.sleep(0.02)
+    (pid,) = worker_pids(stack, "delivery")
+    late = psutil.Process(pid)
+    late.suspend()
+    time.sleep(6)  # longer than the lease: whoever looks next finds it over
+    late.resume()
+
+    wait_until_quiet(stack, seconds=BACK_SECONDS)
+    whatsapp.clear_faults()
+    wait_until_settled(stack, whatsapp, written)
+    statuses = judge(stack, whatsapp, written)
+    assert statuses["failed"] == statuses["uncertain"] == 0
