@@ -44,6 +44,7 @@ bench: ## Measure throughput and latency against a floor of the same run
 faults: ## Kill, cut and restart real processes, three times over; ten thousand races
 	@sh scripts/set_up.sh dev
 	@CHARLA_RACES=10000 $(VENV_PYTHON) -m pytest -q tests/services/test_routing_races.py -k one_free_place
+	@CHARLA_RACES=10000 $(VENV_PYTHON) -m pytest -q tests/services/delivery/test_claim_races.py
 	@for round in 1 2 3; do $(VENV_PYTHON) -m pytest -q tests/faults $(ARGS) || exit 1; done
 
 clean: ## Remove what was installed and built here; the data in var/ stays

@@ -46,7 +46,7 @@ def ring_all() -> None:
             run(key)
 
 
-def test_an_expired_token_is_in_the_admins_mailbox_in_their_language(
+def test_an_expired_token_is_in_each_admins_mailbox_once(
     letters: list[EmailMessage],
 ) -> None:
     make_cast()
