@@ -25,9 +25,22 @@ document.addEventListener("crm:event", ({ detail }) => {
   if (detail.name === "mention") import("./mentions.js").then((mentions) => mentions.look(detail.note_id), () => {});
 });
 
-// Another tab, or the clock, has turned my switch.
-document.addEventListener("crm:event", async ({ detail }) => {
-  if (detail.name !== "agent" || String(detail.user_id) !== me || !$("#my-status")) return;
-  await window.htmx.ajax("GET", "/agents/status", { target: "#my-status", swap: "outerHTML" });
+// Another tab, or the clock, has turned my switch. Asked once more when it was turned meanwhile: of two
+// requests for one place the second would be left out, and it is the second that is right.
+let [asking, turned] = [false, false];
+async function renewStatus() {
+  turned = true;
+  if (asking) return;
+  asking = true;
+  while (turned && $("#my-status")) {
+    turned = false;
+    try {
+      await window.htmx.ajax("GET", "/agents/status", { target: "#my-status", swap: "outerHTML" });
+    } catch { /* the page says elsewhere that nothing comes */ }
+  }
+  asking = false;
+}
+document.addEventListener("crm:event", ({ detail }) => {
+  if (detail.name === "agent" && String(detail.user_id) === me) renewStatus();
 });
 showUnread();
