@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-import pytest
-from flask import Flask
-from flask.testing import FlaskClient
 from sqlalchemy import select
 
 from crm.db import atomic, db
@@ -14,21 +9,7 @@ from crm.jobs.emails import write
 from crm.models import Alarm, AlarmKind, EmailKind
 from crm.services import alarms
 from crm.services.emails import Claimed, queue_email
-from tests.blueprints.admin_desk import browser_of
-from tests.cast import Cast, make_cast
-
-
-@pytest.fixture
-def cast(app: Flask) -> Cast:
-    made = make_cast()
-    db.session.commit()
-    return made
-
-
-@pytest.fixture
-def browse(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Callable[..., FlaskClient]:
-    monkeypatch.setitem(app.config, "WTF_CSRF_ENABLED", False)
-    return lambda user, **options: browser_of(app, user, **options)
+from tests.cast import Cast
 
 
 def raise_token(cast: Cast) -> Alarm:

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
-from flask import Flask
-from flask.testing import FlaskClient
 from sqlalchemy import event, func, select
 
 from crm.db import db
@@ -15,31 +11,11 @@ from tests.blueprints.admin_desk import (
     FRAGMENT,
     SMUGGLED,
     FormReader,
-    browser_of,
     errors_in,
     form_of,
     post_form,
 )
-from tests.cast import Cast, make_cast
 from tests.factories import link_agent, make_campaign, make_chat, make_number, make_user
-
-
-@pytest.fixture
-def cast(app: Flask) -> Cast:
-    made = make_cast()
-    db.session.commit()
-    return made
-
-
-@pytest.fixture
-def browse(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Callable[..., FlaskClient]:
-    monkeypatch.setitem(app.config, "WTF_CSRF_ENABLED", False)
-    return lambda user, **options: browser_of(app, user, **options)
-
-
-@pytest.fixture
-def admin(cast: Cast, browse: Callable[..., FlaskClient]) -> FlaskClient:
-    return browse(cast.admin)
 
 
 def path_of(campaign: Campaign) -> str:

@@ -17,17 +17,10 @@ from crm.db import atomic, db
 from crm.lib.clock import utcnow
 from crm.models import Chat, ChatStatus, Message, MessageType, QueuedMessage
 from crm.services import chats, sessions
-from tests.cast import Cast, make_cast
+from tests.cast import Cast
 from tests.factories import make_chat, make_client, make_message
 
 FRAGMENT = {"HX-Request": "true", "HX-Request-Type": "partial"}
-
-
-@pytest.fixture
-def cast(app: Flask) -> Cast:
-    made = make_cast()
-    db.session.commit()
-    return made
 
 
 @pytest.fixture

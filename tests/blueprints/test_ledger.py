@@ -2,36 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
-from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import select
 
 from crm.db import atomic, db
 from crm.jobs import ledger as jobs
 from crm.models import AuditLog, Permission, UserPermission, WebhookEvent, WebhookReplay
-from tests.blueprints.admin_desk import browser_of
-from tests.cast import Cast, make_cast
+from tests.cast import Cast
 from tests.factories import make_user
 from tests.providers.deliveries import body, words
 from tests.services.test_ledger import failed
 
 SECRET_WORDS = "mi cédula es 123"
-
-
-@pytest.fixture
-def cast(app: Flask) -> Cast:
-    made = make_cast()
-    db.session.commit()
-    return made
-
-
-@pytest.fixture
-def browse(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Callable[..., FlaskClient]:
-    monkeypatch.setitem(app.config, "WTF_CSRF_ENABLED", False)
-    return lambda user, **options: browser_of(app, user, **options)
 
 
 @pytest.fixture
