@@ -28,6 +28,7 @@ from typing import NoReturn, Protocol
 LONGEST_PAUSE = 5.0
 STEADY_SECONDS = 10.0
 PR_SET_PDEATHSIG = 1
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
@@ -107,7 +108,7 @@ class Supervisor:
         self._wake_read, self._wake_write = os.pipe()
         os.set_blocking(self._wake_write, False)
         os.set_blocking(self._wake_read, False)
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        for number in STOP_SIGNALS:
             signal.signal(number, self._note_stop)
         # A handler has to be there for the wake-up pipe to be written at all.
         signal.signal(signal.SIGCHLD, lambda *_: None)
@@ -237,9 +238,15 @@ def _fork(child: Child) -> int:
     die_with_parent = end_with_parent(child.signal_when_orphaned)
     sys.stdout.flush()
     sys.stderr.flush()
-    pid = os.fork()
-    if not pid:
-        _run_forked(child.run, die_with_parent)
+    # Until the child has put our handlers away, a signal that asks it to stop would end in them and
+    # be lost; so it waits until then.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+    try:
+        pid = os.fork()
+        if not pid:
+            _run_forked(child.run, die_with_parent)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
     return pid
 
 
@@ -249,8 +256,9 @@ def _run_forked(run: Callable[[], None], die_with_parent: Callable[[], None]) ->
         os.setsid()
         die_with_parent()
         signal.set_wakeup_fd(-1)
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD):
+        for number in (*STOP_SIGNALS, signal.SIGCHLD):
             signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
         run()
         code = 0
     except SystemExit as end:

@@ -14,6 +14,7 @@ import psycopg2
 import pytest
 
 from crm import embedded
+from crm.doorbell import QUEUES
 from tests.faults.processes import FLASK, ROOT, LocalStack, kill, processes_of, wait_until
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(300)]
@@ -234,7 +235,7 @@ def test_workers_of_a_killed_parent_end_too(stack: LocalStack) -> None:
     """The forks under `worker` and the processes under gunicorn are nobody's children then."""
     stack.start().wait_until_up()
     worker = stack.children()["worker"]
-    wait_until(lambda: len(worker.children()) == 5, "one process per queue")
+    wait_until(lambda: len(worker.children()) == len(QUEUES), "one process per queue")
     forks = worker.children()
     kill(worker.pid)
     _, alive = psutil.wait_procs(forks, timeout=30)

@@ -190,3 +190,21 @@ def test_a_program_that_is_not_there_keeps_nobody_else_from_running(
     run.process.terminate()
     assert run.process.wait(30) == 0
     assert "missing: cannot be started" in (run.folder / "said").read_text()
+
+
+# Each child is told to stop in the moment of its start, many times: a lost signal costs its grace.
+STOPPED_AT_BIRTH = """
+import time
+from crm.jobs.supervisor import Child, Supervisor
+
+for _ in range(100):
+    supervisor = Supervisor()
+    supervisor.add(Child("newborn", run=lambda: time.sleep(600), grace=600))
+    supervisor.stop_all()
+"""
+
+
+def test_a_child_that_is_told_to_stop_right_after_its_start_does_so() -> None:
+    program = [sys.executable, "-c", STOPPED_AT_BIRTH]
+    surroundings = {**os.environ, "PYTHONPATH": str(ROOT)}
+    assert subprocess.run(program, cwd=ROOT, env=surroundings, timeout=60).returncode == 0
