@@ -5,7 +5,8 @@ claim, lease, fence, call, outcome. The floor posts the same bodies to the same 
 `requests`, one session per thread and as many threads, and writes nothing down. Both in turns, in a
 process of their own; what counts stands in the simulator's ledger, once.
 
-    python -m benchmarks.delivery [--messages 3000] [--rounds 3] [--numbers 10] [--threads 64]
+    python -m benchmarks.delivery [--messages 3000] [--rounds 3] [--numbers 10] [--threads 240]
+    python -m benchmarks.delivery --answer-seconds 0.2              as slow as Meta is
     python -m benchmarks.delivery --messages 100000 --rounds 1      for the memory
 """
 
@@ -76,7 +77,8 @@ def main() -> int:
     arguments.add_argument("--messages", type=int, default=3000)
     arguments.add_argument("--rounds", type=int, default=3)
     arguments.add_argument("--numbers", type=int, default=10)
-    arguments.add_argument("--threads", type=int, default=64)
+    arguments.add_argument("--threads", type=int, default=240, help="of each side, as the job's")
+    arguments.add_argument("--answer-seconds", type=float, default=0.0, help="of the simulator")
     arguments.add_argument("--role", choices=("bench", "ours", "floor"), default="bench")
     given = arguments.parse_args()
     if given.role == "ours":
@@ -86,7 +88,7 @@ def main() -> int:
     with (
         tempfile.TemporaryDirectory(prefix="charla-bench-", ignore_cleanup_errors=True) as folder,
         embedded.servers(Path(folder) / "servers") as urls,
-        simulator(Path(folder) / "simulator", given.numbers) as (url, ledger),
+        simulator(Path(folder) / "simulator", given.numbers, given.answer_seconds) as (url, ledger),
     ):
         environment = {**webhooks.settings(urls), "META_GRAPH_URL": f"{url}/v23.0"}
         prepare(environment, given.numbers)
@@ -223,7 +225,9 @@ def floor(threads: int, messages: int, numbers: int) -> int:
 
 
 @contextlib.contextmanager
-def simulator(folder: Path, numbers: int) -> Iterator[tuple[str, Path]]:
+def simulator(
+    folder: Path, numbers: int, answer_seconds: float = 0.0
+) -> Iterator[tuple[str, Path]]:
     """A WhatsApp of its own: no limits, no statuses (nobody listens); its address and ledger."""
     port = webhooks.free_port()
     rows = [
@@ -255,7 +259,13 @@ def simulator(folder: Path, numbers: int) -> Iterator[tuple[str, Path]]:
     url = f"http://127.0.0.1:{port}"
     try:
         webhooks.wait_for(port, process)
-        for path, body in (("settings", {"enforce_window": False}), ("faults", {"kind": "silent"})):
+        asked: list[tuple[str, dict[str, Any]]] = [
+            ("settings", {"enforce_window": False}),
+            ("faults", {"kind": "silent"}),
+        ]
+        if answer_seconds:
+            asked.append(("faults", {"kind": "slow", "seconds": answer_seconds}))
+        for path, body in asked:
             requests.post(f"{url}/control/{path}", json=body, timeout=10).raise_for_status()
         yield url, folder / "accepted.jsonl"
     finally:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
+import math
 import os
 import threading
 import time
@@ -46,16 +47,16 @@ T = TypeVar("T")
 
 # Under the job's time-out with room for the longest call (20 s).
 SECONDS = 60
-# Meta answers in 100 to 400 ms: 80 a second of one number are some 24 calls under way.
-THREADS = 64
-# One number whose provider hangs must leave threads for the others.
+# Meta answers in 100 to 400 ms: 80 a second of one number are some 24 calls under way. No number
+# gets more, so one whose provider hangs leaves threads for the others: there are ten at most.
 THREADS_PER_NUMBER = 24
+THREADS = 10 * THREADS_PER_NUMBER
 # With nothing to send, how far ahead it waits for a row or for a number's pace, and how often it
 # looks. Longer waits are left to the clock's sweep.
 LINGER_SECONDS = 3.0
 LOOK_EVERY = 0.05
-# While every claim is a full one, how long another number may go unnoticed.
-LOOK_AGAIN = 0.25
+# While rows are claimed, how long another number may go unnoticed.
+LOOK_AGAIN = 0.1
 # While most threads are busy, how long a claim waits for more of them.
 GATHER_SECONDS = 0.02
 # As many times the threads may wait for their outcomes to be written before more are claimed.
@@ -125,8 +126,6 @@ class Drain:
         self.books = Books(app, settings)
         self.outcomes = Outcomes(self.books.end, self._note_written)
         self.owner = uuid4()
-        # The last claim got all that it had room for: there is more of the same.
-        self._is_full = False
         # Threads at work per number, and messages whose outcome is not written yet.
         self._busy: Counter[int] = Counter()
         self._open = 0
@@ -136,9 +135,10 @@ class Drain:
     def run(self, *, first: int, seconds: float) -> bool:
         """Send until nothing is due; True if time ran out before that."""
         end = time.monotonic() + seconds
-        tidied: dict[int, float] = {}
         numbers: list[int] = []
-        looked_at = 0.0
+        started = 0
+        tidied: dict[int, float] = {}
+        looked_at = -math.inf
         idle_since: float | None = None
         try:
             while time.monotonic() < end and not shutdown.is_asked():
@@ -146,12 +146,12 @@ class Drain:
                 # a look that came too early did not see.
                 was_quiet = self._is_quiet()
                 now = time.monotonic()
-                if not self._is_full or now - looked_at > LOOK_AGAIN:
+                if not started or now - looked_at > LOOK_AGAIN:
                     numbers, looked_at = self._find_numbers(first), now
-                for number_id in numbers:
-                    if now - tidied.get(number_id, 0) > TIDY_EVERY:
-                        self._tidy(number_id)
-                        tidied[number_id] = time.monotonic()
+                long_ago = now - TIDY_EVERY
+                if untidy := [n for n in numbers if tidied.get(n, -math.inf) < long_ago]:
+                    self._tidy(untidy)
+                    tidied |= dict.fromkeys(untidy, time.monotonic())
                 started, wait = self._start(numbers)
                 if started or not was_quiet:
                     idle_since = None
@@ -173,10 +173,10 @@ class Drain:
         )
         return sorted(due, key=lambda number_id: number_id != first)
 
-    def _tidy(self, number_id: int) -> None:
+    def _tidy(self, numbers: list[int]) -> None:
         """Leases of workers that are gone, open outcomes, receipts that missed their message."""
-        _unit(partial(outcomes.expire_leases, number_id))
-        _unit(partial(outcomes.flag_unresolved, number_id, settings=self.settings))
+        _unit(partial(outcomes.expire_leases, numbers))
+        _unit(partial(outcomes.flag_unresolved, numbers, settings=self.settings))
         _unit(receipts.apply_early_receipts)
 
     def _start(self, numbers: list[int]) -> tuple[int, float | None]:
@@ -187,7 +187,6 @@ class Drain:
         claimed = _unit(
             partial(delivery.claim_due, rooms, owner=self.owner, settings=self.settings)
         )
-        self._is_full = len(claimed.claims) == sum(rooms.values())
         if not claimed.claims:
             return 0, claimed.wait_seconds or None
         started = self.books.start(claimed.claims)

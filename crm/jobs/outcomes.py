@@ -18,7 +18,7 @@ from crm.services.messages.accepted import Accepted
 log = structlog.get_logger(__name__)
 
 # While many leave, a set waits this long at most for as many as the last one had.
-PATIENCE_SECONDS = 0.02
+PATIENCE_SECONDS = 0.05
 # Postgres may be away for a moment just when the provider has answered.
 TRIES = 5
 AGAIN_SECONDS = 0.5

@@ -118,7 +118,7 @@ class Delivery:
         """Also of workers that are only slow: they come back and find their fence gone."""
         self.set_back("lease_until")
         with atomic():
-            outcomes.expire_leases(self.number.id)
+            outcomes.expire_leases([self.number.id])
 
     def time_passes(self, pick: int) -> None:
         """Back-offs and the hold of uncertain ones are over."""

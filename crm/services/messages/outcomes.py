@@ -6,6 +6,7 @@ chat is locked first, as by everything that touches its messages.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import structlog
@@ -53,7 +54,7 @@ SLOW_DOWN = text("""
 
 FIND_EXPIRED = text("""
     SELECT q.id, q.chat_id FROM message_queue q
-    WHERE q.whatsapp_number_id = :number_id AND q.status = 'processing'
+    WHERE q.whatsapp_number_id = ANY(CAST(:numbers AS int[])) AND q.status = 'processing'
       AND q.lease_until < clock_timestamp()
     ORDER BY q.id LIMIT 200
 """)
@@ -76,7 +77,7 @@ FLAG_UNRESOLVED = text("""
 
 FIND_UNRESOLVED = text("""
     SELECT q.id, q.chat_id FROM message_queue q JOIN messages m ON m.id = q.message_id
-    WHERE q.whatsapp_number_id = :number_id AND q.status = 'uncertain'
+    WHERE q.whatsapp_number_id = ANY(CAST(:numbers AS int[])) AND q.status = 'uncertain'
       AND q.submitted_at < clock_timestamp() - make_interval(secs => :seconds)
       AND m.error_code IS DISTINCT FROM 'unresolved'
     ORDER BY q.id LIMIT 200
@@ -117,12 +118,12 @@ def record_error(
     return True
 
 
-def expire_leases(number_id: int) -> int:
-    """Take back rows whose worker is gone; returns how many.
+def expire_leases(number_ids: Sequence[int]) -> int:
+    """Take back rows of these numbers whose worker is gone; returns how many.
 
     Not yet submitted: waits again. Submitted: nobody knows, so it is uncertain.
     """
-    found = db.session.execute(FIND_EXPIRED, {"number_id": number_id}).all()
+    found = db.session.execute(FIND_EXPIRED, {"numbers": list(number_ids)}).all()
     if not found:
         return 0
     lock_chats(row.chat_id for row in found)
@@ -141,10 +142,10 @@ def expire_leases(number_id: int) -> int:
     return len(rows)
 
 
-def flag_unresolved(number_id: int, *, settings: Settings) -> int:
+def flag_unresolved(number_ids: Sequence[int], *, settings: Settings) -> int:
     """Ask for a person's eye on outcomes that stay open for long; returns how many."""
     found = db.session.execute(
-        FIND_UNRESOLVED, {"number_id": number_id, "seconds": settings.unresolved_seconds}
+        FIND_UNRESOLVED, {"numbers": list(number_ids), "seconds": settings.unresolved_seconds}
     ).all()
     if not found:
         return 0

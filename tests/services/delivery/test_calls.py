@@ -114,7 +114,7 @@ def test_who_lost_the_lease_does_not_call(number, chat, settings):
     age(message, lease_until=1)
     assert not submit(found, settings)
     with atomic():
-        assert outcomes.expire_leases(number.id) == 1
+        assert outcomes.expire_leases([number.id]) == 1
     again = claim_one(number, settings, owner=OTHER)
     assert again.attempt == 2
     assert not submit(found, settings)

@@ -90,7 +90,7 @@ def test_a_late_yes_settles_an_uncertain_row(number, chat, settings):
     submit(found, settings)
     age(message, lease_until=1)
     with atomic():
-        outcomes.expire_leases(number.id)
+        outcomes.expire_leases([number.id])
     assert fresh(message).status is MessageStatus.UNCERTAIN
     assert fresh(message.queued).status is QueueStatus.UNCERTAIN
     assert succeed(found, "wamid.LATE")
@@ -106,7 +106,7 @@ def test_a_late_no_fails_instead_of_trying_out_of_order(number, chat, settings):
     submit(found, settings)
     age(message, lease_until=1)
     with atomic():
-        outcomes.expire_leases(number.id)
+        outcomes.expire_leases([number.id])
     fail(found, settings, Effect.RETRY, "131000")
     assert fresh(message).status is MessageStatus.FAILED
     assert fresh(message.queued).status is QueueStatus.FAILED
@@ -117,7 +117,7 @@ def test_who_lost_the_fence_writes_nothing(number, chat, settings):
     old = claim_one(number, settings)
     age(message, lease_until=1)
     with atomic():
-        outcomes.expire_leases(number.id)
+        outcomes.expire_leases([number.id])
     new = claim_one(number, settings, owner=OTHER)
     assert not succeed(old)
     assert not fail(old, settings, Effect.PERMANENT)
@@ -132,8 +132,8 @@ def test_an_expired_lease_before_the_call_waits_again(number, chat, settings):
     age(message, lease_until=1)
     assert delivery.find_due_numbers() == [number.id]
     with atomic():
-        assert outcomes.expire_leases(number.id) == 1
-        assert outcomes.expire_leases(number.id) == 0
+        assert outcomes.expire_leases([number.id]) == 1
+        assert outcomes.expire_leases([number.id]) == 0
     row = fresh(message.queued)
     assert (row.status, row.owner, row.retries) == (QueueStatus.PENDING, None, 1)
 
@@ -144,7 +144,7 @@ def test_a_message_that_ends_its_worker_each_time_fails_in_the_end(number, chat,
         claim_one(number, settings)
         age(message, lease_until=1)
         with atomic():
-            outcomes.expire_leases(number.id)
+            outcomes.expire_leases([number.id])
     assert fresh(message).status is MessageStatus.FAILED
     assert message.error_code == "crashed"
 
@@ -257,8 +257,8 @@ def test_an_outcome_that_stays_open_is_shown_to_the_agent(number, chat, settings
     age(message, submitted_at=601)
     assert delivery.find_due_numbers() == [number.id]
     with atomic():
-        assert outcomes.flag_unresolved(number.id, settings=settings) == 1
-        assert outcomes.flag_unresolved(number.id, settings=settings) == 0
+        assert outcomes.flag_unresolved([number.id], settings=settings) == 1
+        assert outcomes.flag_unresolved([number.id], settings=settings) == 0
     assert fresh(message).status is MessageStatus.UNCERTAIN
     assert message.error_code == "unresolved"
     assert delivery.find_due_numbers() == []
