@@ -12,6 +12,7 @@ import functools
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from uuid import uuid4
 
 import structlog
 from redis.exceptions import RedisError
@@ -24,7 +25,8 @@ from crm.extensions import redis_client
 log = structlog.get_logger(__name__)
 
 # "signs" is for calls that are short and that somebody waits for: how a session stands, blue ticks.
-QUEUES = ("delivery", "routing", "bots", "media", "signs", "slow")
+# "tending" keeps what time makes due, a job a chat, out of the way of chats that look for an agent.
+QUEUES = ("delivery", "routing", "tending", "bots", "media", "signs", "slow")
 # A ring that no worker took within this time may be repeated.
 RING_SECONDS = 60
 
@@ -43,7 +45,7 @@ JOBS = {
     "routing.drain": JobSpec("routing", 60),
     "routing.serve": JobSpec("routing", 60),
     "routing.release": JobSpec("routing", 60),
-    "routing.tend": JobSpec("routing", 60),
+    "routing.tend": JobSpec("tending", 60),
     "housekeeping.purge": JobSpec("slow", 300),
     "emails.send": JobSpec("slow", 90),
     "audit.seal": JobSpec("slow", 120),
@@ -82,13 +84,15 @@ def ring_on_commit(name: str, key: int | str) -> None:
 def ring(name: str, key: int | str) -> bool:
     """Ring now. True if a job was put on its queue, False if one waits already or Redis is away."""
     spec = _spec(name)
+    job_id = uuid4().hex
     try:
-        if not redis_client.set(_ring_key(name, key), int(time.time()), nx=True, ex=RING_SECONDS):
+        # The key names its job, so that a lost ring can be told from one that waits.
+        if not redis_client.set(_ring_key(name, key), job_id, nx=True, ex=RING_SECONDS):
             return False
-        # RQ wants the bare client; JSON because pickle would run what anyone writes to Redis.
-        Queue(spec.queue, connection=redis_client.client, serializer=JSONSerializer).enqueue(
+        _queue_of(spec).enqueue(
             f"crm.jobs.{name}",
             key,
+            job_id=job_id,
             job_timeout=spec.timeout,
             result_ttl=0,
             failure_ttl=24 * 3600,
@@ -104,14 +108,14 @@ def ring_again(name: str, key: int | str) -> bool:
     """Ring for work that the clock found undone. True if a job was put on its queue.
 
     A worker that was killed right after it took a job from the queue left the ring's key behind,
-    which would silence everybody until it ends. With nothing waiting in the queue that ring is
-    lost, or its job starts this very moment; then one ring too many finds nothing to do.
+    which would silence everybody until it ends. If its job waits in the queue no more, that ring is
+    lost, or the job starts this very moment; then one ring too many finds nothing to do.
     """
     if ring(name, key):
         return True
-    queue = Queue(_spec(name).queue, connection=redis_client.client, serializer=JSONSerializer)
     try:
-        if queue.count:
+        job_id = redis_client.get(_ring_key(name, key))
+        if job_id and redis_client.lpos(_queue_of(_spec(name)).key, job_id) is not None:
             return False
     except RedisError:
         return False
@@ -150,6 +154,11 @@ def clear_ring(name: str, key: int | str) -> None:
     except RedisError as error:
         # The key ends by itself; until then the clock's sweep finds the work.
         log.warning("ring_not_cleared", job=name, key=key, error=type(error).__name__)
+
+
+def _queue_of(spec: JobSpec) -> Queue:
+    # RQ wants the bare client; JSON because pickle would run what anyone writes to Redis.
+    return Queue(spec.queue, connection=redis_client.client, serializer=JSONSerializer)
 
 
 def _ring_key(name: str, key: int | str) -> str:

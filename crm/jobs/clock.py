@@ -2,6 +2,9 @@
 
 RQ has no part in it: a ring that Redis lost, a worker that was killed, a retry that is due, all of
 them are rows that the next sweep finds. The clock only rings. Any number of clocks may run.
+
+Two rounds go beside each other, each in a thread of its own: all sweeps every few seconds, and
+every second those that a customer waits for, whom no slow sweep of something else may hold up.
 """
 
 from __future__ import annotations
@@ -9,7 +12,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 
 import structlog
@@ -23,6 +26,9 @@ from crm.models import ScheduledRun
 
 log = structlog.get_logger(__name__)
 
+# A chat must not wait longer than two seconds for a free agent, a lost ring included.
+PROMPT_SECONDS = 1.0
+
 
 def run_clock(app: Flask) -> None:
     """Sweep until SIGTERM or SIGINT. Postgres or Redis away: said once, tried again each time."""
@@ -31,12 +37,32 @@ def run_clock(app: Flask) -> None:
         signal.signal(number, lambda *_: asked_to_stop.set())
     every = app.config["CRM"].sweep_seconds
     log.info("clock_ready", every_seconds=every)
+    prompt = threading.Thread(
+        target=_go_round, args=(app, sweep_prompt, min(every, PROMPT_SECONDS), asked_to_stop)
+    )
+    prompt.start()
+    _go_round(app, sweep_all, every, asked_to_stop)
+    prompt.join()
+
+
+def _go_round(
+    app: Flask, sweep: Callable[[set[str]], None], every: float, asked_to_stop: threading.Event
+) -> None:
     trouble: set[str] = set()
-    while not asked_to_stop.is_set():
-        began = time.monotonic()
-        with app.app_context():
-            sweep_all(trouble)
-        asked_to_stop.wait(max(every - (time.monotonic() - began), every / 10))
+    try:
+        while not asked_to_stop.is_set():
+            began = time.monotonic()
+            with app.app_context():
+                sweep(trouble)
+            asked_to_stop.wait(max(every - (time.monotonic() - began), every / 10))
+    finally:
+        # A round that ends takes the other along: half a clock would go unnoticed.
+        asked_to_stop.set()
+
+
+def sweep_prompt(trouble: set[str] | None = None) -> None:
+    """One round of what a customer waits for."""
+    _sweep([sweep for sweep in SWEEPS if sweep.prompt], set() if trouble is None else trouble)
 
 
 def sweep_all(trouble: set[str] | None = None) -> None:
@@ -45,10 +71,14 @@ def sweep_all(trouble: set[str] | None = None) -> None:
     One that fails does not keep the others from their turn.
     """
     trouble = set() if trouble is None else trouble
-    for sweep in SWEEPS:
-        _carefully(sweep.job, lambda sweep=sweep: ring_found(sweep), trouble)  # type: ignore[misc]
+    _sweep(SWEEPS, trouble)
     for periodic in PERIODIC:
         _carefully(periodic.job, lambda periodic=periodic: ring_slot(periodic), trouble)  # type: ignore[misc]
+
+
+def _sweep(sweeps: Iterable[Sweep], trouble: set[str]) -> None:
+    for sweep in sweeps:
+        _carefully(sweep.job, lambda sweep=sweep: ring_found(sweep), trouble)  # type: ignore[misc]
 
 
 def ring_found(sweep: Sweep) -> None:

@@ -30,10 +30,15 @@ from crm.services.wppconnect import gaps, reconciling, sessions
 
 @dataclass(frozen=True)
 class Sweep:
-    """Ring `job` for each key that `find` returns. `find` reads only, at most some hundred keys."""
+    """Ring `job` for each key that `find` returns. `find` reads only, at most some hundred keys.
+
+    `prompt`: a customer waits for it while somebody is free, so it is looked for every second; its
+    `find` costs next to nothing when there is nothing to find.
+    """
 
     job: str
     find: Callable[[], Iterable[int | str]]
+    prompt: bool = False
 
 
 @dataclass(frozen=True)
@@ -90,10 +95,10 @@ def find_gone_agents() -> Iterable[int]:
 
 SWEEPS: tuple[Sweep, ...] = (
     Sweep("messages.deliver", find_due_numbers),
-    Sweep("routing.route", routing.find_unrouted_chats),
-    Sweep("routing.drain", routing.find_drainable_campaigns),
+    Sweep("routing.route", routing.find_unrouted_chats, prompt=True),
+    Sweep("routing.drain", routing.find_drainable_campaigns, prompt=True),
     Sweep("routing.release", find_gone_agents),
-    Sweep("routing.serve", agents.find_agents_to_settle),
+    Sweep("routing.serve", agents.find_agents_to_settle, prompt=True),
     Sweep("routing.tend", routing.find_chats_to_tend),
     Sweep("emails.send", emails.find_due_emails),
     Sweep("media.fetch", find_due_fetches),

@@ -116,8 +116,11 @@ def test_a_ring_that_a_killed_worker_took_along_is_rung_again(app: Flask) -> Non
     # What BLMOVE does for a worker, which dies before the job starts.
     redis_client.lmove("rq:queue:delivery", "rq:queue:delivery:intermediate", "RIGHT", "LEFT")
     assert not doorbell.ring("messages.deliver", 3), "its key still silences everybody"
+    # Others wait in the queue; that one does not.
+    doorbell.ring("messages.deliver", 4)
     assert doorbell.ring_again("messages.deliver", 3)
-    assert waiting("delivery") == [("crm.jobs.messages.deliver", (3,))]
+    assert not doorbell.ring_again("messages.deliver", 3), "it waits now"
+    assert [arguments for _, arguments in waiting("delivery")] == [(4,), (3,)]
 
 
 def test_a_sweep_that_fails_keeps_no_other_from_its_turn(

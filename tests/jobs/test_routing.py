@@ -34,13 +34,17 @@ def desk(database: Flask) -> Desk:
 
 
 def work() -> int:
-    """Run everything on the routing queue; returns how many jobs ran. A failed one is raised."""
-    queue = Queue("routing", connection=redis_client.client, serializer=JSONSerializer)
-    count = queue.count
-    worker = Worker([queue], connection=redis_client.client, serializer=JSONSerializer)
+    """Run everything that routing rings for; returns how many jobs ran. A failed one is raised."""
+    queues = [
+        Queue(name, connection=redis_client.client, serializer=JSONSerializer)
+        for name in ("tending", "routing")
+    ]
+    count = sum(queue.count for queue in queues)
+    worker = Worker(queues, connection=redis_client.client, serializer=JSONSerializer)
     worker.work(burst=True, logging_level="CRITICAL")
-    failed = queue.failed_job_registry.get_job_ids()
-    assert not failed, queue.fetch_job(failed[0]).latest_result().exc_string  # type: ignore[union-attr]
+    for queue in queues:
+        failed = queue.failed_job_registry.get_job_ids()
+        assert not failed, queue.fetch_job(failed[0]).latest_result().exc_string  # type: ignore[union-attr]
     return count
 
 

@@ -17,9 +17,11 @@ from sqlalchemy import func, select
 from crm import doorbell, embedded
 from crm.db import db
 from crm.extensions import redis_client
+from crm.jobs.schedule import PERIODIC
 from crm.jobs.worker import BusyUntil
-from crm.models import ScheduledRun
+from crm.models import Chat, ChatStatus, ScheduledRun
 from tests.faults.processes import FLASK, ROOT, kill, wait_until
+from tests.services.desk import Desk
 
 PURGE = "housekeeping.purge"
 
@@ -94,7 +96,9 @@ def test_it_serves_every_queue_and_stops_on_sigterm(worker: WorkerProcess) -> No
     assert not any(fork.is_running() for fork in forks)
 
 
-def test_a_killed_queue_process_is_replaced_and_rung(worker: WorkerProcess) -> None:
+def test_a_killed_fork_is_replaced_and_a_killed_worker_leaves_none(
+    worker: WorkerProcess,
+) -> None:
     worker.wait_until_ready()
     for hour in (1, 2):
         before = worker.fork_of("slow")
@@ -102,24 +106,66 @@ def test_a_killed_queue_process_is_replaced_and_rung(worker: WorkerProcess) -> N
         # The ring may go to the dead one's socket; the clock would ring again, as here.
         wait_until(lambda before=before: worker.fork_of("slow") != before, "another process")  # type: ignore[misc]
         ring_and_wait(hour)
-
-
-def test_it_goes_on_after_redis_lost_everything(worker: WorkerProcess) -> None:
-    worker.wait_until_ready()
-    ring_and_wait(1)
-    redis_client.flushall()
-    ring_and_wait(2)
-    forks = worker.forks()
-    assert len(forks) == len(doorbell.QUEUES)
-
-
-def test_the_kernel_ends_its_forks_when_it_is_killed(worker: WorkerProcess) -> None:
-    worker.wait_until_ready()
+    # Killed itself, it takes its forks along: the kernel ends them.
     forks = worker.forks()
     kill(worker.process.pid)
     worker.process.wait()
     _, alive = psutil.wait_procs(forks, timeout=30)
     assert not alive
+
+
+@pytest.fixture
+def clock(app: Flask, environment: dict[str, str], tmp_path: Path) -> Iterator[None]:
+    """A clock whose full rounds lie hours apart, after its first one."""
+    with open(tmp_path / "clock.log", "wb") as log:
+        process = subprocess.Popen(
+            [*FLASK, "clock"],
+            cwd=ROOT,
+            env={**os.environ, **environment, "CRM_SWEEP_SECONDS": "7200"},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+        )
+    yield
+    process.terminate()
+    assert process.wait(60) == 0
+
+
+def test_a_chat_whose_ring_is_lost_finds_its_agent_all_the_same(
+    worker: WorkerProcess, clock: None, database: Flask
+) -> None:
+    """A worker dies with the ring in its hands; Redis loses everything; nobody rings at all."""
+    worker.wait_until_ready()
+    last = PERIODIC[-1].job
+    wait_until(lambda: redis_client.keys(f"crm:ring:{last}:*") or ran(last), "one full round")
+    desk = Desk()
+    agent_id = desk.add_agent(limit=9, here=9).id
+
+    fork = worker.fork_of("routing")
+    kill(fork, signal.SIGSTOP)
+    first = desk.add_waiting()
+    doorbell.ring("routing.drain", desk.campaign.id)
+    # Redis gives it to the connection that blocks for it, whether anybody reads there or not.
+    wait_until(lambda: redis_client.llen("rq:queue:routing:intermediate"), "the worker has it")
+    kill(fork)
+    wait_until(lambda: held_by(first.id) == agent_id, "found although its worker died")
+
+    redis_client.flushall()
+    second = desk.add_waiting()
+    third = desk.add_waiting(status=ChatStatus.NEW, queued_at=None)
+    for chat in (second, third):
+        wait_until(lambda chat=chat: held_by(chat.id) == agent_id, "found although nobody rang")  # type: ignore[misc]
+    assert len(worker.forks()) == len(doorbell.QUEUES)
+
+
+def held_by(chat_id: int) -> int | None:
+    db.session.rollback()
+    return db.session.scalar(select(Chat.assigned_agent_id).where(Chat.id == chat_id))
+
+
+def ran(job: str) -> bool:
+    db.session.rollback()
+    return db.session.scalar(select(ScheduledRun.id).where(ScheduledRun.job == job)) is not None
 
 
 @pytest.mark.faults

@@ -368,6 +368,24 @@ def test_the_sweep_finds_campaigns_where_a_chat_waits_and_somebody_has_room(desk
     assert sweep.find_drainable_campaigns() == []
 
 
+def test_the_sweep_rings_for_nobody_whom_the_free_ones_may_not_have(desk: Desk):
+    """It looks every second: a chat that waits for skills must not ring all the while."""
+    with atomic():
+        desk.campaign.routing_strategy = RoutingStrategy.SKILLS
+    agent = desk.add_agent(member={"skills": ["ventas"]})
+    for _ in range(3):
+        desk.add_waiting(required_skills=["frances"])
+    assert sweep.find_drainable_campaigns() == []
+    wanted = desk.add_waiting(required_skills=["ventas"])
+    assert sweep.find_drainable_campaigns() == [desk.campaign.id]
+    drain(desk)
+    assert owner_of(wanted) == agent.id
+    assert sweep.find_drainable_campaigns() == []
+    # After half of the longest wait the best partial match will do.
+    desk.add_waiting(required_skills=["frances"], ago=10_000)
+    assert sweep.find_drainable_campaigns() == [desk.campaign.id]
+
+
 def test_serving_an_agent_looks_at_all_their_campaigns(desk: Desk):
     agent = desk.add_agent()
     with atomic():

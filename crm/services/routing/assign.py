@@ -109,6 +109,30 @@ def drain_agent(user_id: int, *, limit: int = BATCH) -> Drained:
     return _drain(campaign_ids, limit=limit) if campaign_ids else Drained()
 
 
+def find_servable(campaign_ids: Collection[int]) -> list[int]:
+    """Those of the campaigns in which a pass would give somebody a chat now. Touches nothing."""
+    floor = read_floor(campaign_ids, lock=False)
+    return [campaign_id for campaign_id in floor.serving() if _would_give(floor, campaign_id)]
+
+
+def _would_give(floor: Floor, campaign_id: int) -> bool:
+    """One chat of each kind is asked about, of those alike the one that has waited longest: only
+    skills, waits and lapses decide whether there is anybody for it."""
+    alike = (Chat.queue_id, Chat.required_skills, Chat.lapses)
+    kinds = db.session.scalars(
+        select(Chat)
+        .ext(distinct_on(*alike))
+        .where(
+            Chat.campaign_id == campaign_id,
+            Chat.status == ChatStatus.QUEUED,
+            Chat.deleted_at.is_(None),
+        )
+        .order_by(*alike, Chat.queued_at)
+    ).all()
+    waits = _read_waits(kinds)
+    return any(_choose(floor, chat, waits, {}).agent is not None for chat in kinds)
+
+
 def explain_chat(
     chat: Chat,
     *,

@@ -9,15 +9,17 @@ import time
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, func, literal, or_, select, union_all
+from sqlalchemy import ColumnElement, Select, and_, exists, func, literal, or_, select, union_all
 from sqlalchemy.orm import aliased
 
 from crm.db import database_now, db
 from crm.models import (
+    LOAD_STATUSES,
     AgentState,
     AgentStatus,
     BotSession,
     Campaign,
+    CampaignAgent,
     Chat,
     ChatOwner,
     ChatStatus,
@@ -27,12 +29,12 @@ from crm.models import (
 )
 from crm.services import hours
 from crm.services.agents import find_absent_agents
-from crm.services.routing.floor import read_floor
+from crm.services.routing.assign import find_servable
 from crm.services.routing.tend import SILENT_BOT
 from crm.services.settings import read_setting
 
 # A younger one has most likely been rung for and is on its way.
-UNROUTED_SECONDS = 2
+UNROUTED_SECONDS = 0.5
 LIMIT = 500
 # Since when this process can have seen anybody.
 _awake_since = time.monotonic()
@@ -59,19 +61,43 @@ def find_unrouted_chats() -> list[int]:
 
 
 def find_drainable_campaigns() -> list[int]:
-    """For `routing.drain`: a chat waits although somebody has room.
+    """For `routing.drain`: a chat waits although somebody would get it.
 
     Hours have begun, a limit was raised, a chat has waited long enough for a partial match, or a
-    ring was lost.
+    ring was lost. Asked every second, so a sieve of one statement comes first, and a chat that
+    nobody who is free may have (skills, a lapse) rings for nobody.
     """
-    waiting = set(
-        db.session.scalars(
-            select(Chat.campaign_id)
-            .where(Chat.status == ChatStatus.QUEUED, Chat.deleted_at.is_(None))
-            .distinct()
-        )
+    campaign_ids = _waiting_with_room()
+    return find_servable(campaign_ids) if campaign_ids else []
+
+
+def _waiting_with_room() -> list[int]:
+    """Campaigns in which a chat waits and an available agent has room, as far as SQL says it in
+    short: rights, hours and limits of a campaign are looked at for these alone."""
+    waits = exists().where(
+        Chat.campaign_id == Campaign.id,
+        Chat.status == ChatStatus.QUEUED,
+        Chat.deleted_at.is_(None),
     )
-    return sorted(read_floor(waiting, lock=False).serving()) if waiting else []
+    load = (
+        select(func.count())
+        .where(
+            Chat.assigned_agent_id == User.id,
+            Chat.status.in_(LOAD_STATUSES),
+            Chat.deleted_at.is_(None),
+        )
+        .correlate(User)
+        .scalar_subquery()
+    )
+    has_room = exists().where(
+        CampaignAgent.campaign_id == Campaign.id,
+        CampaignAgent.is_active.is_(True),
+        CampaignAgent.user_id == User.id,
+        User.agent_status == AgentStatus.AVAILABLE,
+        User.auto_assign_enabled.is_(True),
+        load < User.max_concurrent_chats,
+    )
+    return list(db.session.scalars(select(Campaign.id).where(waits, has_room)))
 
 
 def find_chats_to_tend() -> list[int]:
