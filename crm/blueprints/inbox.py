@@ -22,7 +22,6 @@ from crm.models import Chat, ChatStatus, Message, User, WhatsappNumber
 from crm.permissions import Scope, current_scope, load_chat, requires, visible_chats
 from crm.services import chats, inbox, notes
 from crm.services.inbox.rows import TABS
-from crm.services.media import fetching
 from crm.services.messages import outbound, presence
 from crm.services.messages.contents import Text
 from crm.services.quick_replies import find_reply_id
@@ -209,21 +208,6 @@ def retry(chat_id: int, message_id: int) -> ResponseReturnValue:
 def cancel(chat_id: int, message_id: int) -> ResponseReturnValue:
     """Take back a message that still waits for its turn."""
     return _move_message(chat_id, message_id, outbound.cancel_message)
-
-
-@blueprint.post("/inbox/<int:chat_id>/messages/<int:message_id>/fetch")
-@requires("chats.read", "files.read")
-def fetch(chat_id: int, message_id: int) -> ResponseReturnValue:
-    """*Fetch again*: the file of a message that did not come."""
-    with atomic():
-        found = load_chat(current_scope(), chat_id)
-        message = db.session.get(Message, message_id)
-        if message is None or message.chat_id != found.id:
-            raise NotFound
-        fetching.fetch_again(message)
-    if not wants_fragment():
-        return redirect(url_for("inbox.chat", chat_id=chat_id))
-    return render_template("inbox/_bubble.html", bubble=inbox.find_bubble(message_id))
 
 
 @blueprint.get("/inbox/<int:chat_id>/messages/<int:message_id>/original")

@@ -8,18 +8,29 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Blueprint, current_app, jsonify, make_response, render_template, request
+from flask import (
+    Blueprint,
+    current_app,
+    jsonify,
+    make_response,
+    redirect,
+    render_template,
+    request,
+    url_for,
+)
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
+from crm.blueprints.htmx import wants_fragment
 from crm.blueprints.inbox import NotYours, find_quoted, rights_in
 from crm.blueprints.uploads import takes_file
 from crm.db import atomic, db
-from crm.errors import Invalid
+from crm.errors import Invalid, NotFound
 from crm.forms.media import AttachmentForm
-from crm.models import AlarmKind, Chat, File, User
+from crm.models import AlarmKind, Chat, File, Message, User
 from crm.permissions import Scope, current_scope, load_chat, requires
 from crm.services import alarms, files, inbox
+from crm.services.media import claims
 from crm.services.media.sending import SentAlready, queue_file
 
 blueprint = Blueprint("media", __name__)
@@ -125,6 +136,21 @@ def index(chat_id: int) -> ResponseReturnValue:
     """What was sent and received in a chat: pictures and films, documents, sounds."""
     found = load_chat(current_scope(), chat_id)
     return render_template("inbox/_files.html", files=inbox.list_files(found), chat_id=found.id)
+
+
+@blueprint.post("/inbox/<int:chat_id>/messages/<int:message_id>/fetch")
+@requires("chats.read", "files.read")
+def fetch_again(chat_id: int, message_id: int) -> ResponseReturnValue:
+    """*Fetch again*: the file of a message that did not come."""
+    with atomic():
+        found = load_chat(current_scope(), chat_id)
+        message = db.session.get(Message, message_id)
+        if message is None or message.chat_id != found.id:
+            raise NotFound
+        claims.fetch_again(message, lease_seconds=current_app.config["CRM"].lease_seconds)
+    if not wants_fragment():
+        return redirect(url_for("inbox.chat", chat_id=chat_id))
+    return render_template("inbox/_bubble.html", bubble=inbox.find_bubble(message_id))
 
 
 def _load_own_chat(scope: Scope, chat_id: int) -> Chat:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
-from uuid import uuid4
 
 import structlog
 from flask import Flask, current_app
+from sqlalchemy.exc import SQLAlchemyError
 
 from crm.config import Config
 from crm.db import atomic, db, retrying
@@ -25,8 +25,8 @@ from crm.providers.meta.media import TRANSFER_SECONDS, FetchFault, MetaMedia
 from crm.services import files
 from crm.services.files.receiving import ABANDONED_SECONDS, StoreFull, clear_spool
 from crm.services.files.storing import remove_bytes
-from crm.services.media import fetching
-from crm.services.media.fetching import Fetch
+from crm.services.media import claims, fetching
+from crm.services.media.claims import Fetch
 from crm.services.wppconnect.arrivals import clear_arrivals
 from crm.services.wppconnect.gateways import LARGEST_FILE, gateway_for
 from crm.services.wppconnect.media import ServerMedia
@@ -34,34 +34,60 @@ from crm.services.wppconnect.media import ServerMedia
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
-SECONDS = 60
+# How long a job begins new work; what it began it also ends.
+SECONDS = 240
 # Downloads wait for the network; looking at the files has a process of its own for each.
 AT_ONCE = 4
 
 
 @job("media.fetch")
 def fetch(number_id: int) -> None:
-    """Files are due. All numbers are served, whichever rang."""
+    """Files are due. All numbers are served, whichever rang.
+
+    Each file that is done makes room for the next, so that a slow one delays nobody but itself.
+    Meanwhile the leases of all are renewed from here: they end with this process.
+    """
     app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
     config: Config = app.config["CRM"]
     end = time.monotonic() + SECONDS
-    owner = uuid4()
+    running: dict[Future[None], Fetch] = {}
     with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="media") as pool:
-        while time.monotonic() < end and not shutdown.is_asked():
-            claims = _unit(
-                partial(
-                    fetching.claim_fetches,
-                    owner=owner,
-                    limit=AT_ONCE,
-                    graph_url=config.meta_graph_url,
-                    keys=config.encryption_keys,
-                )
-            )
-            db.session.remove()
-            if not claims:
-                return
-            wait([pool.submit(_fetch_one, app, claim) for claim in claims])
-    ring("media.fetch", number_id)
+        while True:
+            may_begin = time.monotonic() < end and not shutdown.is_asked()
+            if may_begin and len(running) < AT_ONCE:
+                for claim in _claim(config, limit=AT_ONCE - len(running)):
+                    running[pool.submit(_fetch_one, app, claim)] = claim
+            if not running:
+                break
+            pause = config.lease_seconds / claims.RENEWALS
+            for done in wait(running, timeout=pause, return_when=FIRST_COMPLETED).done:
+                del running[done]
+            _renew(list(running.values()), lease_seconds=config.lease_seconds)
+    if not may_begin:
+        ring("media.fetch", number_id)
+
+
+def _claim(config: Config, *, limit: int) -> list[Fetch]:
+    claimed = _unit(
+        partial(
+            claims.claim_fetches,
+            limit=limit,
+            lease_seconds=config.lease_seconds,
+            graph_url=config.meta_graph_url,
+            keys=config.encryption_keys,
+        )
+    )
+    db.session.remove()
+    return claimed
+
+
+def _renew(running: list[Fetch], *, lease_seconds: float) -> None:
+    try:
+        _unit(partial(claims.renew_leases, running, lease_seconds=lease_seconds))
+    except SQLAlchemyError as error:
+        # The next time is soon; without any, somebody else takes the files, and ours write nothing.
+        log.warning("leases_not_renewed", error=type(error).__name__)
+    db.session.remove()
 
 
 @functools.cache
@@ -95,6 +121,9 @@ def fetch_one(claim: Fetch, source: fetching.Source, *, data_dir: Path) -> None:
     try:
         with files.spool(data_dir) as folder:
             stored = fetching.fetch_file(claim, source, folder)
+    except fetching.Superseded:
+        log.info("media_superseded", message_id=claim.message_id, attempt=claim.attempt)
+        return
     except FetchFault as fault:
         code = fault.code
     except StoreFull:
@@ -104,6 +133,8 @@ def fetch_one(claim: Fetch, source: fetching.Source, *, data_dir: Path) -> None:
     else:
         if _unit(partial(fetching.record_file, claim, stored)) is None:
             files.drop_stored(stored)
+        else:
+            source.release()
         return
     _unit(partial(fetching.record_fault, claim, code))
 

@@ -21,7 +21,7 @@ from crm.db import atomic, db
 from crm.models import ScheduledRun
 from crm.services import agents, alarms, emails, routing
 from crm.services.ledger import replays, watching
-from crm.services.media.fetching import find_due_fetches
+from crm.services.media.claims import find_due_fetches
 from crm.services.messages import presence
 from crm.services.messages.delivery import find_due_numbers
 from crm.services.messages.replay import find_deferred

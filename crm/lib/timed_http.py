@@ -56,6 +56,7 @@ class Answer:
 @dataclass
 class _Call:
     deadline: float  # time.monotonic()
+    silent_seconds: float | None = None
     guard: PublicOnly | None = None
     headers_sent: bool = False
     body_sent: bool = False
@@ -84,7 +85,8 @@ class _DeadlineReader(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int | None:
-        self._sock.settimeout(self._call.seconds_left())
+        left, silent = self._call.seconds_left(), self._call.silent_seconds
+        self._sock.settimeout(left if silent is None else min(left, silent))
         return self._raw.readinto(buffer)
 
     def close(self) -> None:
@@ -165,9 +167,9 @@ class TimedHttp:
     """Sends requests, one set of kept-alive connections per thread.
 
     `connect_seconds` bounds connecting (per address of the host), `total_seconds` the whole call.
-    `max_answer_bytes` caps what is read. A connection idle for more than `max_idle_seconds` is not
-    used again: a server that closes it at that very moment would leave us not knowing whether it
-    took the request.
+    `silent_seconds` bounds the wait for each next byte of the answer, `max_answer_bytes` what is
+    read. A connection idle for more than `max_idle_seconds` is not used again: a server that closes
+    it at that very moment would leave us not knowing whether it took the request.
     """
 
     def __init__(
@@ -175,12 +177,14 @@ class TimedHttp:
         *,
         connect_seconds: float = 5.0,
         total_seconds: float = 20.0,
+        silent_seconds: float | None = None,
         max_answer_bytes: int = 1_000_000,
         max_idle_seconds: float = 20.0,
         guard: PublicOnly | None = None,
     ) -> None:
         self.connect_seconds = connect_seconds
         self.total_seconds = total_seconds
+        self.silent_seconds = silent_seconds
         self.max_answer_bytes = max_answer_bytes
         self.max_idle_seconds = max_idle_seconds
         self.guard = guard
@@ -211,7 +215,11 @@ class TimedHttp:
         headers: Mapping[str, str],
         into: Callable[[bytes], object] | None = None,
     ) -> Answer:
-        call = _Call(deadline=time.monotonic() + self.total_seconds, guard=self.guard)
+        call = _Call(
+            deadline=time.monotonic() + self.total_seconds,
+            silent_seconds=self.silent_seconds,
+            guard=self.guard,
+        )
         _current.call = call
         try:
             response = self._connections().urlopen(

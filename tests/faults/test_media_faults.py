@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -24,10 +25,11 @@ from crm.models import Alarm, FetchStatus, File, MediaFetch, Message
 from crm.services.files.checking import Comparison, compare_store
 from crm.services.files.storing import hash_of
 from crm.services.inbox import find_bubble
+from crm.services.media import claims
 from tests import factories, media
 from tests.blueprints.test_media import person, upload
 from tests.cast import make_cast
-from tests.faults.processes import ROOT, wait_until
+from tests.faults.processes import PATIENCE, ROOT, kill, wait_until
 from tests.jobs.test_media import arrive, fetch, link_to, make_due
 from tests.providers.deliveries import PHONE_NUMBER_ID, body, words
 from tests.providers.scripted_server import ScriptedServer, answer, hang, serving
@@ -56,13 +58,18 @@ def meta() -> Iterator[ScriptedServer]:
         yield server
 
 
-def half_of(content: bytes):  # type: ignore[no-untyped-def]
-    """The first half of a file, and then silence on an open line."""
+def half_of(content: bytes, until: threading.Event | None = None):  # type: ignore[no-untyped-def]
+    """The first half of a file, and silence on an open line; with `until`, then the other half."""
     head = f"HTTP/1.1 200 X\r\nContent-Length: {len(content)}\r\n\r\n".encode()
+    middle = len(content) // 2
 
     def half(connection, stop):  # type: ignore[no-untyped-def]
-        connection.sendall(head + content[: len(content) // 2])
-        hang()(connection, stop)
+        connection.sendall(head + content[:middle])
+        if until is None:
+            hang()(connection, stop)
+        else:
+            until.wait(PATIENCE)
+            connection.sendall(content[middle:])
 
     return half
 
@@ -71,46 +78,85 @@ def received(folder: Path) -> list[Path]:
     return [path for path in (folder / "spool").glob("*/given") if path.stat().st_size]
 
 
+@pytest.fixture
+def photo(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    where = tmp_path_factory.mktemp("photo") / "photo.jpg"
+    return media.noise(where, size=(900, 900)).read_bytes()
+
+
+@pytest.fixture
+def start_worker(app: Flask, folder: Path, environment: dict[str, str]):  # type: ignore[no-untyped-def]
+    """Start the media job as a process of its own; whatever is left of it ends with the test."""
+
+    @contextmanager
+    def start(number_id: int, *, lease_seconds: float) -> Iterator[subprocess.Popen[bytes]]:
+        worker = subprocess.Popen(
+            [sys.executable, "-c", FETCH.format(number_id)],
+            cwd=ROOT,
+            env={
+                **os.environ,
+                **environment,
+                "META_GRAPH_URL": app.config["CRM"].meta_graph_url,
+                "CRM_DATA_DIR": str(folder),
+                "CRM_LEASE_SECONDS": str(lease_seconds),
+            },
+        )
+        try:
+            yield worker
+        finally:
+            worker.kill()
+            worker.wait()
+
+    return start
+
+
+def row_of(message: Message) -> MediaFetch:
+    db.session.rollback()
+    return db.session.get_one(MediaFetch, message.id, populate_existing=True)
+
+
+def is_taken_over(message: Message, *, lease_seconds: float) -> bool:
+    """A person presses *Fetch again*."""
+    try:
+        with atomic():
+            claims.fetch_again(db.session.get_one(Message, message.id), lease_seconds=lease_seconds)
+    except claims.NothingToFetch:
+        return False
+    return True
+
+
 def test_a_worker_that_is_killed_while_it_fetches_loses_no_file_and_shows_no_half_one(
-    app: Flask, folder: Path, meta: ScriptedServer, environment: dict[str, str], tmp_path: Path
+    app: Flask, folder: Path, meta: ScriptedServer, photo: bytes, start_worker: Callable
 ) -> None:
-    photo = media.noise(tmp_path / "photo.jpg", size=(900, 900)).read_bytes()
     meta.scripts[:] = [link_to(meta, photo), half_of(photo)]
     message = arrive(app, meta, photo)
-    worker = subprocess.Popen(
-        [sys.executable, "-c", FETCH.format(message.whatsapp_number_id)],
-        cwd=ROOT,
-        env={
-            **os.environ,
-            **environment,
-            "META_GRAPH_URL": app.config["CRM"].meta_graph_url,
-            "CRM_DATA_DIR": str(folder),
-        },
-    )
-    wait_until(lambda: received(folder), "half of the file has arrived")
-    worker.kill()
-    worker.wait()
+    with start_worker(message.whatsapp_number_id, lease_seconds=6) as worker:
+        wait_until(lambda: received(folder), "half of the file has arrived")
+        lease = row_of(message).lease_until
+        wait_until(lambda: row_of(message).lease_until > lease, "it renews its lease")
+        # The silent one delays nobody: the same worker fetches what comes meanwhile.
+        meta.scripts[:] = [link_to(meta, photo), answer(200, photo)]
+        other = arrive(app, meta, photo)
+        wait_until(lambda: row_of(other).status is FetchStatus.DONE, "the second file is here")
+        assert row_of(message).status is FetchStatus.PROCESSING
+        worker.kill()
+        worker.wait()
 
-    db.session.rollback()
-    db.session.expire_all()
     assert db.session.get_one(Message, message.id).media_file_id is None
     bubble = find_bubble(message.id)
     assert bubble is not None
     assert bubble.attachment is not None
     assert bubble.attachment.state == "coming"
-    assert compare_store() == Comparison()
+    assert compare_store() == Comparison(files=1)
 
-    # Its lease ends, and somebody else fetches the file from its beginning.
-    with atomic():
-        row = db.session.get_one(MediaFetch, message.id)
-        assert row.status is FetchStatus.PROCESSING
-        row.lease_until = utcnow() - timedelta(seconds=1)
+    # A person who waits need not wait for the lease: the file is fetched from its beginning.
+    wait_until(lambda: is_taken_over(message, lease_seconds=6), "a person may take over")
     meta.scripts[:] = [link_to(meta, photo), answer(200, photo)]
     assert fetch(message).status is FetchStatus.DONE
-    file = db.session.query(File).one()
-    assert hash_of(folder / "files" / file.file_path) == file.sha256
-    assert file.size_bytes == len(photo)
-    assert compare_store() == Comparison(files=1)
+    for file in db.session.query(File):
+        assert hash_of(folder / "files" / file.file_path) == file.sha256
+        assert file.size_bytes == len(photo)
+    assert compare_store() == Comparison(files=2)
 
     # What the dead one left goes when it is old; what is young may be somebody's work.
     young, old = (folder / "files" / name for name in (".young.jpg.1.part", ".old.jpg.2.part"))
@@ -123,6 +169,32 @@ def test_a_worker_that_is_killed_while_it_fetches_loses_no_file_and_shows_no_hal
     job.tidy(utcnow().isoformat())
     assert received(folder) == []
     assert (young.exists(), old.exists()) == (True, False)
+
+
+def test_a_worker_that_slept_through_its_lease_stops_and_keeps_nothing(
+    app: Flask, folder: Path, meta: ScriptedServer, photo: bytes, start_worker: Callable
+) -> None:
+    go_on = threading.Event()
+    meta.scripts[:] = [link_to(meta, photo), half_of(photo, go_on)]
+    message = arrive(app, meta, photo)
+    with start_worker(message.whatsapp_number_id, lease_seconds=2) as worker:
+        wait_until(lambda: received(folder), "half of the file has arrived")
+        kill(worker.pid, signal.SIGSTOP)
+        # Nobody presses anything: the clock finds it as soon as the lease is over.
+        wait_until(
+            lambda: row_of(message) and claims.find_due_fetches() == [message.whatsapp_number_id],
+            "its lease is over",
+        )
+        meta.scripts[:] = [link_to(meta, photo), answer(200, photo)]
+        row = fetch(message)
+        assert (row.status, row.attempts) == (FetchStatus.DONE, 2)
+        kill(worker.pid, signal.SIGCONT)
+        go_on.set()
+        assert worker.wait(PATIENCE) == 0
+    row = row_of(message)
+    assert (row.status, row.attempts) == (FetchStatus.DONE, 2)
+    assert compare_store() == Comparison(files=1)
+    assert received(folder) == []
 
 
 @pytest.fixture

@@ -7,8 +7,10 @@ import dataclasses
 import errno
 import hashlib
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 from flask import Flask, current_app
@@ -22,11 +24,12 @@ from crm.lib.clock import utcnow
 from crm.models import Alarm, FetchStatus, File, MediaFetch, Message
 from crm.services.files import receiving
 from crm.services.inbox import find_bubble
-from crm.services.media import fetching
+from crm.services.media import claims, fetching
 from tests import factories, media
-from tests.providers.scripted_server import ScriptedServer, answer, drip, raw, serving
+from tests.providers.scripted_server import ScriptedServer, answer, drip, hang, raw, serving
 
 PHOTO_ID = "4711"
+LEASE = 300.0
 
 
 @pytest.fixture
@@ -97,6 +100,10 @@ def fetch(message: Message) -> MediaFetch:
     return db.session.get_one(MediaFetch, message.id)
 
 
+def fetch_again(message: Message) -> None:
+    claims.fetch_again(db.session.get_one(Message, message.id), lease_seconds=LEASE)
+
+
 def make_due(message: Message) -> None:
     with atomic():
         db.session.get_one(MediaFetch, message.id).scheduled_at = utcnow() - timedelta(seconds=1)
@@ -146,10 +153,10 @@ def test_a_file_that_is_gone_says_so_and_comes_by_hand_if_it_comes_back(app, met
     assert len(meta.seen) == 1
     meta.scripts[:] = [link_to(meta, photo), answer(200, photo)]
     with atomic():
-        fetching.fetch_again(db.session.get_one(Message, message.id))
+        fetch_again(message)
     assert fetch(message).status is FetchStatus.DONE
-    with pytest.raises(fetching.NothingToFetch), atomic():
-        fetching.fetch_again(db.session.get_one(Message, message.id))
+    with pytest.raises(claims.NothingToFetch), atomic():
+        fetch_again(message)
 
 
 @pytest.mark.parametrize(
@@ -205,11 +212,20 @@ def test_a_body_without_end_stops_at_the_cap(app, meta, store, photo, monkeypatc
     assert list(store.keys()) == []
 
 
-def test_a_slow_drip_ends_at_the_deadline(app, meta, photo, monkeypatch):
-    slow = job.MetaMedia
-    monkeypatch.setattr(job, "media_client", lambda url: slow(url, seconds=0.5))
-    head = b"HTTP/1.1 200 X\r\nContent-Length: 1000\r\n\r\n"
-    meta.scripts[:] = [link_to(meta, photo), drip(head + b"x" * 1000, every=0.02)]
+HEAD = b"HTTP/1.1 200 X\r\nContent-Length: 1000\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("limits", "script"),
+    [({"seconds": 0.5}, drip(HEAD + b"x" * 1000, every=0.02)), ({"silent_seconds": 0.2}, hang())],
+    ids=["drip", "silence"],
+)
+def test_a_slow_download_ends_at_its_deadline_and_a_silent_one_long_before(
+    app, meta, photo, monkeypatch, limits, script
+):
+    client = job.MetaMedia
+    monkeypatch.setattr(job, "media_client", lambda url: client(url, **limits))
+    meta.scripts[:] = [link_to(meta, photo), script]
     message = arrive(app, meta, photo)
     assert fetch(message).error_code == "away"
 
@@ -272,25 +288,94 @@ def test_after_seven_days_nobody_tries_any_more(app, meta, photo):
     assert (row.status, row.error_code) == (FetchStatus.FAILED, "gone")
 
 
-def test_who_comes_back_after_the_lease_writes_nothing(app, meta, store, photo):
-    meta.scripts[:] = [link_to(meta, photo), answer(200, photo), link_to(meta, photo)]
-    message = arrive(app, meta, photo)
+def claim(app: Flask) -> claims.Fetch:
+    """What one worker holds who then sleeps."""
     config = app.config["CRM"]
-    settings = {"graph_url": config.meta_graph_url, "keys": config.encryption_keys, "limit": 5}
     with atomic():
-        (late,) = fetching.claim_fetches(owner=factories.uuid.uuid4(), **settings)
+        (held,) = claims.claim_fetches(
+            limit=5,
+            lease_seconds=LEASE,
+            graph_url=config.meta_graph_url,
+            keys=config.encryption_keys,
+        )
+    return held
+
+
+def shorten_lease(message: Message, *, left: float) -> None:
     with atomic():
-        assert fetching.find_due_fetches() == []
         row = db.session.get_one(MediaFetch, message.id)
-        row.lease_until = utcnow() - timedelta(seconds=1)
+        row.lease_until = utcnow() + timedelta(seconds=left)
+
+
+def wake(app: Flask, late: claims.Fetch) -> None:
+    """The sleeper goes on as if it still held the row."""
+    config = app.config["CRM"]
+    job.fetch_one(late, job.media_client(config.meta_graph_url), data_dir=config.data_dir)
+
+
+def test_who_comes_back_after_the_lease_writes_nothing(app, meta, store, photo):
+    meta.scripts[:] = [link_to(meta, photo), answer(200, photo)]
+    message = arrive(app, meta, photo)
+    late = claim(app)
     with atomic():
-        assert fetching.find_due_fetches() == [message.whatsapp_number_id]
+        assert claims.find_due_fetches() == []
+    shorten_lease(message, left=-1)
+    with atomic():
+        assert claims.find_due_fetches() == [message.whatsapp_number_id]
     assert fetch(message).status is FetchStatus.DONE
     meta.scripts[:] = [link_to(meta, photo), answer(200, photo)]
-    job.fetch_one(late, job.media_client(config.meta_graph_url), data_dir=config.data_dir)
-    files = db.session.query(File).count()
-    assert files == 1
+    wake(app, late)
+    assert db.session.query(File).count() == 1
     assert len(list(store.keys())) == 2, "one picture and its thumbnail"
+
+
+def test_a_person_takes_over_from_who_shows_no_life_and_not_from_who_works(app, meta, store, photo):
+    meta.scripts[:] = [link_to(meta, photo), answer(200, photo)]
+    message = arrive(app, meta, photo)
+    late = claim(app)
+    # A living one renews well before a third of its lease is over.
+    shorten_lease(message, left=LEASE * 0.7)
+    with pytest.raises(claims.NothingToFetch), atomic():
+        fetch_again(message)
+    with atomic():
+        claims.renew_leases([late], lease_seconds=LEASE)
+    assert not late.is_lost.is_set()
+    row = db.session.get_one(MediaFetch, message.id, populate_existing=True)
+    assert row.lease_until > utcnow() + timedelta(seconds=LEASE * 0.9)
+
+    shorten_lease(message, left=LEASE * 0.6)
+    with atomic():
+        fetch_again(message)
+    # The one that slept learns of it while nobody else holds the row, and keeps nothing.
+    with atomic():
+        claims.renew_leases([late], lease_seconds=LEASE)
+    assert late.is_lost.is_set()
+    wake(app, late)
+    assert list(store.keys()) == []
+    meta.scripts[:] = [link_to(meta, photo), answer(200, photo)]
+    row = fetch(message)
+    assert (row.status, row.attempts) == (FetchStatus.DONE, 1)
+    assert db.session.query(File).count() == 1
+
+
+def test_two_workers_share_what_is_due_and_fetch_nothing_twice(app, meta, store):
+    # Every answer is a link to the next one, and a document too.
+    meta.scripts[:] = [answer(200, {"url": f"{meta.url}/file"})]
+    told = {"media": {"id": PHOTO_ID}}
+    messages = [arrive(app, meta, message_type="document", meta=told) for _ in range(10)]
+    start = Barrier(2)
+
+    def work(message: Message) -> None:
+        with app.app_context():
+            start.wait(30)
+            job.fetch(message.whatsapp_number_id)
+
+    with ThreadPoolExecutor(2) as workers:
+        list(workers.map(work, messages[:2]))
+    rows = db.session.query(MediaFetch).all()
+    assert {(row.status, row.attempts) for row in rows} == {(FetchStatus.DONE, 1)}
+    assert len(meta.seen) == 20
+    assert db.session.query(File).count() == len(list(store.keys())) == 10
 
 
 def test_voice_notes_and_films_are_measured(app, meta, tmp_path):

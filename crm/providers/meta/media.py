@@ -29,6 +29,8 @@ MOST_REDIRECTS = 3
 # Meta answers some agents that name no browser and no tool with a page of HTML.
 USER_AGENT = "charla/1.0 (curl-like)"
 TRANSFER_SECONDS = 180.0
+# A download without a byte for so long is begun anew: somebody waits for it.
+SILENT_SECONDS = 15.0
 GONE = {100, 131052}
 
 
@@ -59,12 +61,24 @@ class Fetched:
 class MetaMedia:
     """Fetches and uploads. One serves many threads and numbers of one Graph address."""
 
-    def __init__(self, graph_url: str, *, seconds: float = TRANSFER_SECONDS) -> None:
+    def __init__(
+        self,
+        graph_url: str,
+        *,
+        seconds: float = TRANSFER_SECONDS,
+        silent_seconds: float = SILENT_SECONDS,
+    ) -> None:
         own = urlsplit(graph_url)
         self._own = (own.scheme, own.hostname, own.port)
         guard = PublicOnly([own.hostname or ""])
         # The cap of a file is the caller's; this one only ends what never ends.
-        self._http = TimedHttp(total_seconds=seconds, max_answer_bytes=10**9, guard=guard)
+        self._downloads = TimedHttp(
+            total_seconds=seconds,
+            silent_seconds=silent_seconds,
+            max_answer_bytes=10**9,
+            guard=guard,
+        )
+        self._uploads = TimedHttp(total_seconds=seconds, guard=guard)
         self._calls = TimedHttp(total_seconds=20, guard=guard)
 
     def find(self, channel: MetaChannel, media_id: str) -> MediaInfo:
@@ -99,7 +113,7 @@ class MetaMedia:
                 raise FetchFault("foreign_host", urlsplit(url).hostname or "")
             taken = _Taken(target, most)
             try:
-                answer = self._http.get(url, headers=_headers(channel), into=taken.take)
+                answer = self._downloads.get(url, headers=_headers(channel), into=taken.take)
             except HttpFailure as failure:
                 raise FetchFault("foreign_host" if failure.is_inner else "away") from failure
             if answer.status == 200 and answer.body is not None:
@@ -112,6 +126,9 @@ class MetaMedia:
             url = answer.headers.get("Location", "")
         raise FetchFault("away", "too many redirects")
 
+    def release(self) -> None:
+        """Nothing was put aside for us: Meta keeps its own copy for seven days."""
+
     def upload(self, channel: MetaChannel, path: Path, mime_type: str, *, filename: str) -> str:
         """Give Meta a file; its media id, good for 30 days. Raises ProviderError.
 
@@ -120,7 +137,7 @@ class MetaMedia:
         with open(path, "rb") as file:
             form = _Form(file, path.stat().st_size, mime_type, filename)
             try:
-                answer = self._http.post(
+                answer = self._uploads.post(
                     f"{channel.graph_url}/{channel.phone_number_id}/media",
                     cast(BinaryIO, form),
                     headers={**_headers(channel), "Content-Type": form.content_type},

@@ -34,9 +34,7 @@ class ServerMedia:
     def download(self, channel: Any, url: str, target: BinaryIO, *, most: int) -> Fetched:
         """Write the bytes to `target`. FetchFault: gone, away, token, too_big, foreign_host."""
         if self._kept is not None and self._kept.exists():
-            fetched = _copy(self._kept, target, most=most)
-            self._kept.unlink(missing_ok=True)
-            return fetched
+            return _copy(self._kept, target, most=most)
         cut = self._ask(channel, url)
         try:
             if not cut.pieces:
@@ -44,6 +42,11 @@ class ServerMedia:
             return _copy(next(iter(cut.pieces.values())).path, target, most=most)
         finally:
             cut.discard()
+
+    def release(self) -> None:
+        """Only now: the server may have lost its copy, and who fetches may be killed half-way."""
+        if self._kept is not None:
+            self._kept.unlink(missing_ok=True)
 
     def _ask(self, channel: Any, message_id: str) -> Cut:
         """The server's answer, its base64 decoded to the disk as it comes."""
