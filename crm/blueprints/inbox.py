@@ -155,10 +155,19 @@ def client(chat_id: int) -> ResponseReturnValue:
 @blueprint.get("/inbox/<int:chat_id>/messages")
 @requires("chats.read")
 def messages(chat_id: int) -> ResponseReturnValue:
-    """The page of messages before the cursor; with `reach`, all that lie from that one to it."""
-    found = load_chat(current_scope(), chat_id)
-    reach = request.args.get("reach", type=int)
-    thread = inbox.load_thread(found, before=request.args.get("before"), reach=reach)
+    """The page of messages before or after the cursor.
+
+    With `reach` all that lie from that message to the cursor, with `around` those beside it.
+    """
+    found, args = load_chat(current_scope(), chat_id), request.args
+    around = args.get("around", type=int)
+    if around is not None:
+        thread = inbox.load_thread_around(found, around)
+    elif "after" in args:
+        thread = inbox.load_thread_after(found, args["after"])
+    else:
+        reach = args.get("reach", type=int)
+        thread = inbox.load_thread(found, before=args.get("before"), reach=reach)
     return render_template("inbox/_messages.html", chat_id=found.id, thread=thread)
 
 

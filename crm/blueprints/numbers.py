@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -24,9 +25,10 @@ from crm.forms.numbers import (
     NumberForm,
     NumberPreferences,
 )
-from crm.models import AuditLog, NumberStatus, Provider, WhatsappNumber
+from crm.models import Alarm, AuditLog, NumberStatus, Provider, WhatsappNumber
 from crm.permissions import current_scope, requires
 from crm.services import (
+    alarms,
     audit,
     campaigns,
     number_figures,
@@ -107,10 +109,16 @@ class Numbers(Area[WhatsappNumber]):
             "webhook_address": url_for("webhooks.verify_meta", _external=True),
             "figures": number_figures.find_figures([row.id])[row.id],
             "health": number_health.find_health(row.id),
+            "alarms": _open_alarms(row.id),
             "linked": campaigns.find_linked_campaigns(row.id),
             "free_messages": settings.read_setting("numbers.free_messages"),
             "tiers": {tier: format_tier(people) for tier, people in number_health.TIERS.items()},
         }
+
+
+def _open_alarms(number_id: int) -> Sequence[Alarm]:
+    scope = current_scope()
+    return alarms.list_open_of(scope, number_id) if scope.can("alarms.read") else ()
 
 
 area = Numbers()

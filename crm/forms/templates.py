@@ -186,6 +186,13 @@ class TemplateForm(AdminForm):
         if self.is_code and self.code_button.data == "ONE_TAP" and len(field.data or "") != 11:
             raise ValidationError(_("Eleven characters; your app's developers have it."))
 
+    def validate_code_text(self, field: Any) -> None:
+        if self.is_code and not is_plain(field.data):
+            raise ValidationError(_("No variables and no emojis in a button."))
+
+    def validate_code_autofill(self, field: Any) -> None:
+        self.validate_code_text(field)
+
     @property
     def is_named(self) -> bool:
         return bool(self.parameter_format.data == ParameterFormat.NAMED.value)
@@ -288,11 +295,16 @@ class TemplateForm(AdminForm):
             raise ValidationError(_("Look at the marked cells."))
 
 
+def is_plain(words: str | None) -> bool:
+    """Neither a variable nor an emoji, which Meta takes in no button."""
+    return not (VARIABLE.search(words or "") or EMOJI.search(words or ""))
+
+
 def _check_button(field: Any, row: dict[str, Any]) -> None:
     key, value = str(row["key"]), row["value"] or ""
     if row["type"] != "COPY_CODE" and not row["text"]:
         field.cell_errors[(key, "text")] = _("Write something here.")
-    elif VARIABLE.search(row["text"] or "") or EMOJI.search(row["text"] or ""):
+    elif not is_plain(row["text"]):
         field.cell_errors[(key, "text")] = _("No variables and no emojis in a button.")
     if row["type"] == "URL":
         variables = VARIABLE.findall(value)

@@ -392,6 +392,42 @@ def test_a_rule_keeps_conditions_that_the_form_does_not_know(admin, cast):
     assert conditions["first_contact"] is False
 
 
+CODE = {"category": "AUTHENTICATION", "code_security": "y", "code_button": "COPY_CODE"}
+TAP = {**CODE, "code_button": "ONE_TAP", "code_package": "com.example.app", "code_hash": "K8a/AIN"}
+BAD_CODES = [
+    ({**CODE, "code_minutes": "0"}, "code_minutes", "Between 1"),
+    ({**CODE, "code_minutes": "91"}, "code_minutes", "Between 1"),
+    ({**CODE, "code_text": "x" * 26}, "code_text", "At most 25"),
+    ({**CODE, "code_text": "Copie {{1}}"}, "code_text", "No variables"),
+    ({**CODE, "code_button": "ZERO_TAP"}, "code_button", "one of the options"),
+    (TAP, "code_hash", "Eleven"),
+    ({**TAP, "code_hash": "K8a/AINcGX7", "code_package": "app"}, "code_package", "com.example"),
+    ({**TAP, "code_hash": "K8a/AINcGX7", "code_autofill": "😀"}, "code_autofill", "no emojis"),
+]
+
+
+def test_a_one_time_code_has_rules_of_its_own_and_none_of_the_others(admin, cast):
+    template = made(AREAS["templates"], cast)
+    path = f"/settings/templates/{template.id}"
+    page, before = form_of(admin, path), columns_of(template)
+    for changes, field, words in BAD_CODES:
+        answer = admin.post(path, data={**page, **changes}, headers=FRAGMENT)
+        assert answer.status_code == 422, changes
+        assert list(errors_in(answer)) == [field], changes
+        assert words in errors_in(answer)[field]
+    assert columns_of(template) == before
+
+    # What the other kinds ask for is neither asked for nor kept; Meta writes the text.
+    ignored = {"body_content": "", "footer_content": "{{1}}", "header_type": "TEXT"}
+    answer = admin.post(path, data={**page, **CODE, **ignored, "code_minutes": "5"})
+    assert answer.status_code == 302, errors_in(answer)
+    after = columns_of(template)
+    assert after["body_content"].startswith("*{{1}}* es tu código")
+    assert after["footer_content"] == "Este código caduca en 5 minutos."
+    assert (after["header_type"], after["code_parts"]["minutes"]) == (None, 5)
+    assert after["buttons"] == [{"type": "OTP", "otp_type": "COPY_CODE", "text": "Copiar código"}]
+
+
 def test_a_template_in_review_is_only_shown(admin, cast):
     template = made(AREAS["templates"], cast)
     template.status, template.template_id = TemplateStatus.PENDING, "123"

@@ -5,12 +5,14 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import select
 
-from crm.db import db
+from crm.db import atomic, db
 from crm.lib.crypto import decrypt
 from crm.models import (
+    AlarmKind,
     AuditLog,
     WhatsappNumber,
 )
+from crm.services.alarms import raise_alarm
 from tests.blueprints.admin_desk import (
     errors_in,
     post_form,
@@ -110,6 +112,21 @@ def test_a_pause_is_shown_kept_in_the_trail_and_ended(admin, cast):
     assert "Pause sending" in admin.get(path).text
     deeds = db.session.scalars(select(AuditLog.action).order_by(AuditLog.id)).all()
     assert [deed for deed in deeds if "numbers." in deed] == ["numbers.pause", "numbers.resume"]
+
+
+def test_a_number_shows_what_is_wrong_with_it_and_what_to_do(admin, cast):
+    with atomic():
+        raise_alarm(
+            AlarmKind.ACCOUNT_RESTRICTED,
+            subject=str(cast.number.id),
+            number_id=cast.number.id,
+            facts={"reason": "ACCOUNT_RESTRICTION"},
+        )
+        cast.number.last_error = "The WhatsApp connection needs a new access token."
+    page = admin.get(f"/settings/numbers/{cast.number.id}").text
+    assert "Meta said: the account is restricted" in page
+    assert "ask for a review there" in page
+    assert "The provider said: The WhatsApp connection needs a new access token." in page
 
 
 def test_a_number_without_a_campaign_cannot_be_switched_on(admin, cast):

@@ -12,10 +12,11 @@ import pytest
 import requests
 from playwright.sync_api import Locator, Page, expect
 
-from tests.stack import RunningStack
+from tests.stack import ROOT, RunningStack
 
 LAURA = "laura@demo.charla.local"
 NUMBER = "100000000000001"
+INVOICE = ROOT / "crm/simulator/samples/pedido.pdf"
 
 
 @pytest.fixture
@@ -133,6 +134,30 @@ def open_dialog(page: Page, kind: str) -> Locator:
     return dialog
 
 
+def approve_an_invoice(stack: RunningStack) -> None:
+    """A template in English with a document, an amount and a date, as Meta hands it to us."""
+    text = "Hello {{1}}, we wait for {{2}} before {{3}}, thank you."
+    template = {
+        "name": "factura",
+        "language": "en_US",
+        "category": "UTILITY",
+        "components": [
+            {"type": "HEADER", "format": "DOCUMENT", "example": {"header_handle": ["4::a"]}},
+            {"type": "BODY", "text": text, "example": {"body_text": [["Ana", "COP 1", "May 1"]]}},
+        ],
+    }
+    made = requests.post(
+        f"{stack.simulator_url}/v23.0/200000000000001/message_templates",
+        json=template,
+        headers={"Authorization": "Bearer simulator-token"},
+        timeout=10,
+    )
+    assert made.status_code == 200, made.text
+    address = f"{stack.simulator_url}/control/templates/{made.json()['id']}/status"
+    requests.post(address, json={"status": "APPROVED"}, timeout=10)
+    until(lambda: stack.query("SELECT 1 FROM templates WHERE template_name = 'factura'"))
+
+
 def test_places_contacts_links_and_lists_go_out_and_are_copied_and_forwarded(
     stack: RunningStack, talk
 ) -> None:
@@ -237,7 +262,7 @@ def test_a_template_is_filled_previewed_and_sent_when_the_window_is_closed(
 ) -> None:
     page, wa_id = talk()
     chat_id = chat_of(stack, wa_id)
-    until(lambda: stack.query("SELECT 1 FROM templates WHERE template_name = 'seguimiento_pedido'"))
+    approve_an_invoice(stack)
     stack.query(
         "UPDATE chats SET last_inbound_at = now() - interval '2 days' WHERE id = %s", chat_id
     )
@@ -246,15 +271,29 @@ def test_a_template_is_filled_previewed_and_sent_when_the_window_is_closed(
     expect(page.locator('#composer[data-mode="reply"]')).to_have_count(0)
     page.locator(".instead [data-compose=template]").click()
     dialog = page.locator("#compose-dialog")
-    dialog.locator("[data-filter-list]").fill("seguimiento")
+    dialog.locator("[data-filter-list]").fill("factura")
     dialog.locator("[data-choices] li:visible button").first.click()
-    dialog.locator('[name="body.1"]').fill("Carolina")
-    dialog.locator('[name="body.2"]').fill("A-1042")
-    expect(dialog.locator("[data-part=body]")).to_contain_text("Hola, Carolina. Su pedido A-1042")
-    dialog.locator("footer .primary").click()
-    expect(last(page, "#log > .out")).to_contain_text("Su pedido A-1042")
+    send = dialog.locator("footer .primary")
+    for key, value in (("body.1", "Carolina"), ("body.2", "1.250.000"), ("body.3", "")):
+        dialog.locator(f'[name="{key}"]').fill(value)
+    dialog.locator('[name="body.2.kind"]').select_option("currency")
+    dialog.locator('[name="body.2"]').fill("1.250.000")
+    dialog.locator('[name="body.3.kind"]').select_option("date_time")
+    dialog.locator('[name="body.3"]').fill("2026-12-04T10:00")
+    send.click()
+    expect(dialog.locator("[data-dialog-error]")).to_contain_text("archivo del encabezado")
+    dialog.locator("[data-header-file] input[type=file]").set_input_files(INVOICE)
+    expect(dialog.locator("[data-part=media]")).to_contain_text("pedido.pdf")
+    # In the template's language, whatever the reader's is; and so it leaves.
+    words = "Hello Carolina, we wait for COP 1,250,000 before December 4, 2026, 10:00, thank you."
+    expect(dialog.locator("[data-part=body]")).to_have_text(words)
+    send.click()
+    expect(last(page, "#log > .out").locator(".text")).to_have_text(words)
+    expect(last(page, "#log > .out").locator(".paper")).to_contain_text("pedido.pdf")
     sent = on_the_phone(stack, wa_id, "template")
-    assert "Su pedido A-1042" in sent["rendered"]
+    assert words in sent["rendered"]
+    header = sent["content"]["components"][0]["parameters"][0]
+    assert header["document"]["filename"] == "pedido.pdf"
 
 
 def test_the_window_warns_in_words_when_it_closes_soon(stack: RunningStack, talk) -> None:

@@ -124,8 +124,7 @@ def test_a_quote_leads_to_what_it_quotes_and_says_when_it_is_gone(
     )
     stack.query(write, "El de lejos", far, 0, "{}", chat_id)
     stack.query(write, "El que se va", gone, 1, "{}", chat_id)
-    for number in range(120):
-        stack.query(write, f"Relleno {number}", f"{near}.{number}", 2 + number, "{}", chat_id)
+    write_many(stack, "Relleno", near, chat_id, first=2, count=120)
     for at, quoted in enumerate((far, gone, foreign)):
         meta = f'{{"quote": {{"message_id": "{quoted}"}}}}'
         stack.query(write, f"Cita {at}", f"{near}.q{at}", 200 + at, meta, chat_id)
@@ -155,3 +154,46 @@ def test_a_quote_leads_to_what_it_quotes_and_says_when_it_is_gone(
     page.goto(f"{stack.url}/inbox/{chat_id}#message-{message_id}")
     expect(target).to_contain_text("El de lejos")
     expect(target).to_be_in_viewport()
+
+    # Further back than a thousand messages it is shown amid what was said then.
+    write_many(stack, "Más", f"{near}.more", chat_id, first=300, count=1000)
+    stack.query(
+        write, "Cita 3", f"{near}.q3", 1400, f'{{"quote": {{"message_id": "{far}"}}}}', chat_id
+    )
+    page.goto(f"{stack.url}/inbox/{chat_id}?q=el+de+lejos")
+    row = page.locator(f"#chat-{chat_id} a")
+    expect(row.locator("mark")).to_have_text("El de lejos")
+    row.click()
+    expect(target).to_contain_text("El de lejos")
+    expect(target).to_be_in_viewport()
+    expect(target).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(page.locator("#q")).to_have_value("")
+    expect(page.locator("#rows mark")).to_have_count(0)
+    expect(page.locator("#log > .newer")).to_be_attached()
+    # From there one reads on, towards the end without its last thousand messages.
+    page.locator("#log article", has_text="Relleno 30").first.scroll_into_view_if_needed()
+    expect(page.locator("#log article:has(.text:text-is('Relleno 70'))")).to_be_attached()
+    page.locator("#jump").click()
+    last = page.locator("#log article:has(.text:text-is('Cita 3'))")
+    expect(last).to_be_in_viewport()
+    expect(page.locator("#log > .newer")).to_have_count(0)
+    last.locator("a.quote").click()
+    expect(target).to_contain_text("El de lejos")
+
+
+def write_many(
+    stack: RunningStack, words: str, ids: str, chat_id: int, *, first: int, count: int
+) -> None:
+    """A second apart, from `first` seconds from now on."""
+    stack.query(
+        "INSERT INTO messages (chat_id, client_id, whatsapp_number_id, direction, status, content,"
+        " whatsapp_message_id, position, metadata) SELECT c.id, c.client_id, c.whatsapp_number_id,"
+        " 'inbound', 'delivered', %s || ' ' || n, %s || '.' || n, now() + make_interval(secs => %s"
+        " + n), '{}' FROM chats c, generate_series(0, %s - 1) AS n WHERE c.id = %s",
+        words,
+        ids,
+        first,
+        count,
+        chat_id,
+    )

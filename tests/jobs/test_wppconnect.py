@@ -30,7 +30,7 @@ from crm.models import (
 )
 from crm.providers.outbound import Buttons, Media, MediaKind, Reaction, ReplyButton, Text
 from crm.services import files, inbox
-from crm.services.inbox.thread import Bubble
+from crm.services.inbox import Bubble
 from crm.services.messages import amending
 from crm.services.messages.outbound import queue_outbound
 from tests.factories import make_user

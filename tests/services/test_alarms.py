@@ -147,6 +147,13 @@ def test_a_trouble_that_comes_and_goes_is_not_mailed_each_time(database: Flask) 
     assert told == [1, 0, 1]
 
 
+def test_metas_words_for_a_restriction_are_explained_and_new_ones_stay() -> None:
+    reason = "ACCOUNT_RESTRICTION, RESTRICTED_BIZ_INITIATED_MESSAGING, SPAM"
+    said = speak(AlarmKind.ACCOUNT_RESTRICTED, {"reason": reason}, translate=lambda text: text)
+    words = "the account is restricted, customers may not be written to first, SPAM"
+    assert said.meaning.endswith(f"Meta said: {words}")
+
+
 @pytest.mark.parametrize("kind", AlarmKind)
 def test_every_kind_has_words_that_need_no_fact(kind: AlarmKind) -> None:
     assert kind in WORDS

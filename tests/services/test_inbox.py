@@ -148,7 +148,12 @@ def test_a_search_takes_signs_as_signs(cast, text):
 
 def test_a_search_shows_the_newest_message_that_says_it_around_the_words(cast):
     said = "Buenas tardes, ¿ustedes por casualidad manejan el Envío a Leticia?"
-    chat = chat_of(cast, "Ana", agent=cast.laura, text=said)
+    chat = chat_of(cast, "Ana", agent=cast.laura, text="Hola")
+    said_by = make_message(chat, content=said, whatsapp_message_id="wamid.SAID")
+    # The row of an edit is not shown where its message is; the message itself says the new words.
+    make_message(
+        chat, content=said, message_type=MessageType.SYSTEM, target_whatsapp_id="wamid.SAID"
+    )
     make_message(chat, content="Gracias")
     chat_of(cast, "Envío Rápido", agent=cast.laura, text="Hola")
     page = inbox.list_chats(
@@ -159,6 +164,7 @@ def test_a_search_shows_the_newest_message_that_says_it_around_the_words(cast):
     hits = {row.client.shown: row.hit for row in page.rows}
     assert hits["Envío Rápido"] is None
     hit = hits["Ana"]
+    assert (hit.message_id, hit.at) == (said_by.id, said_by.position)
     assert (hit.before, hit.found, hit.after) == ("…manejan el ", "Envío", " a Leticia?")
 
 
@@ -227,6 +233,20 @@ def test_a_page_reaches_back_to_the_message_that_is_asked_for(cast, monkeypatch)
     with pytest.raises(TooFarBack):
         inbox.load_thread(chat, reach=rows[0].id)
 
+    # Then it is shown with what stands beside it, from where one reads on in both directions.
+    amid = inbox.load_thread_around(chat, rows[20].id)
+    assert [item.text for item in amid.items] == [str(number) for number in range(5, 55)]
+    earlier = inbox.load_thread(chat, before=amid.older)
+    assert [item.text for item in earlier.items] == ["Hola", *map(str, range(5))]
+    after = inbox.load_thread_after(chat, amid.newer)
+    assert [item.text for item in after.items] == [str(number) for number in range(55, 105)]
+    assert after.older is None
+    end = inbox.load_thread_after(chat, after.newer)
+    assert [item.text for item in end.items] == [str(number) for number in range(105, 120)]
+    assert end.newer is None
+    with pytest.raises(NotKept):
+        inbox.load_thread_around(chat, foreign.id)
+
 
 def test_notes_and_events_stand_at_their_time_and_on_one_page_only(cast):
     chat = chat_of(cast, agent=cast.laura, minutes=60)
@@ -256,6 +276,23 @@ def test_the_line_of_the_unread_stands_before_the_first_of_them(cast):
     assert inbox.load_thread(chat).unread_from == unread.id
     chat.unread_count = 0
     assert inbox.load_thread(chat).unread_from is None
+
+
+def test_forms_and_calls_have_words_of_their_own_in_a_row_and_a_quote(cast):
+    chat = chat_of(cast, agent=cast.laura)
+    for number, (meta, reply) in enumerate((
+        ({"flow": {"response": {"ciudad": "Cali"}}}, "form"),
+        ({"call_permission": {"response": "accept"}}, "calls_allowed"),
+        ({"call_permission": {"response": "reject"}}, "calls_refused"),
+        ({}, None),
+    )):  # fmt: skip
+        quoted = {"quote": {"message_id": f"wamid.I{number}"}}
+        quoting = make_message(chat, meta=quoted, position=utcnow() - timedelta(minutes=1))
+        make_message(chat, content=None, message_type=MessageType.INTERACTIVE, meta=meta,
+                     whatsapp_message_id=f"wamid.I{number}")  # fmt: skip
+        db.session.commit()
+        assert inbox.find_row(chat.id).preview.reply == reply
+        assert inbox.find_bubble(quoting.id).quote.reply == reply
 
 
 def test_quotes_and_reactions_are_shown_on_the_messages_that_they_speak_of(cast):

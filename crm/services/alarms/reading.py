@@ -74,6 +74,20 @@ def list_open(scope: Scope) -> Sequence[Alarm]:
     ).all()
 
 
+def list_open_of(scope: Scope, number_id: int) -> Sequence[Alarm]:
+    """What goes on at one number, the worst first."""
+    return db.session.scalars(
+        _with_names()
+        .where(
+            visible_alarms(scope),
+            Alarm.ended_at.is_(None),
+            Alarm.whatsapp_number_id == number_id,
+        )
+        .order_by(BADNESS, Alarm.opened_at.desc())
+        .limit(MOST_OPEN)
+    ).all()
+
+
 def list_past(scope: Scope, *, before_id: int | None = None) -> tuple[Sequence[Alarm], bool]:
     """What is over, the newest opened first; and whether there is more."""
     statement = _with_names().where(visible_alarms(scope), Alarm.ended_at.is_not(None))

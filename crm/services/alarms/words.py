@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Any
 
 from crm.models import Alarm, AlarmKind
+from crm.services.alarms.reasons import explain
 
 
 class Severity(StrEnum):
@@ -284,7 +285,7 @@ def speak(
     values = _Facts({name: value for name, value in facts.items() if value not in (None, "")})
     values["number"] = number or values["number"]
     if "reason" in values:
-        values["reason"] = translate(str(values["reason"]))
+        values["reason"] = explain(str(values["reason"]), translate=translate)
     texts = (words.title, words.meaning, words.cure)
     return Spoken(*(translate(text) % values for text in texts))
 

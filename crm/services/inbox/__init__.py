@@ -5,6 +5,7 @@ draft) and no lazy attribute, so that the page and the live hub render the same 
 with no query behind.
 """
 
+from crm.services.inbox.bubbles import Bubble, find_bubble, find_bubbles, find_original
 from crm.services.inbox.choices import Choices, list_choices
 from crm.services.inbox.files import ChatFile, ChatFiles, list_files
 from crm.services.inbox.head import ChatHead, ClientCard, load_head, load_head_and_card
@@ -25,12 +26,10 @@ from crm.services.inbox.rows import (
     list_chats,
 )
 from crm.services.inbox.thread import (
-    Bubble,
     ThreadPage,
-    find_bubble,
-    find_bubbles,
-    find_original,
     load_thread,
+    load_thread_after,
+    load_thread_around,
 )
 from crm.services.inbox.timeline import EventLine, NoteBubble, find_note, find_notes
 
@@ -66,4 +65,6 @@ __all__ = [
     "load_head",
     "load_head_and_card",
     "load_thread",
+    "load_thread_after",
+    "load_thread_around",
 ]

@@ -28,6 +28,7 @@ from crm.services.inbox.consents import Consent, read_consent, recent_choices
 from crm.services.inbox.naming import ClientName, full_name, name_client
 from crm.services.messages import window
 from crm.services.messages.amending import AMENDABLE
+from crm.services.messages.threads import HISTORIC
 
 EARLIER_CHATS = 5
 
@@ -54,6 +55,8 @@ class ChatHead:
     window_seconds_left: int
     is_blocked: bool
     is_group: bool
+    is_past: bool
+    """What was said on the phone before it was connected here."""
     tells_typing: bool
     amends: bool
     opted_out: bool
@@ -198,6 +201,7 @@ def _head(chat: Chat, record: Any, *, phones_visible: bool) -> ChatHead:
         window_seconds_left=max(0, int(left)),
         is_blocked=record.Client.is_blocked,
         is_group=record.Client.is_group,
+        is_past=chat.close_reason == HISTORIC,
         tells_typing=record.sends_typing,
         amends=record.provider in AMENDABLE,
         opted_out=not record.Client.opt_in,

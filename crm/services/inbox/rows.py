@@ -29,6 +29,7 @@ from crm.models.chats import FINAL_STATUSES, ChatPriority
 from crm.models.messages import Direction, MessageStatus, MessageType
 from crm.services.inbox.cursors import read_cursor, write_cursor
 from crm.services.inbox.naming import ClientName, name_client
+from crm.services.inbox.replies import Reply, read_reply, reply_columns
 from crm.services.inbox.searching import Hit, find_hits, matches
 from crm.services.messages import window
 
@@ -83,6 +84,7 @@ class Preview:
     is_revoked: bool
     seconds: int | None
     status: MessageStatus
+    reply: Reply | None
 
 
 @dataclass(frozen=True)
@@ -223,6 +225,7 @@ def _rows() -> Select[*tuple[Any, ...]]:
             Message.is_bot_message,
             Message.user_id,
             Message.meta["voice"].as_boolean().label("voice"),
+            *reply_columns(),
             Message.deleted_at.label("message_deleted_at"),
             File.duration_seconds,
             _Author.first_name.label("author_name"),
@@ -330,4 +333,5 @@ def _preview(record: Any) -> Preview | None:
         is_revoked=revoked,
         seconds=record.duration_seconds,
         status=record.message_status,
+        reply=read_reply(is_form=record.is_form, call_answer=record.call_answer),
     )

@@ -18,6 +18,7 @@ from sqlalchemy.orm import aliased
 from crm.db import db
 from crm.lib.text import find_folded, fold
 from crm.models import Chat, Client, Message
+from crm.services.inbox.bubbles import stands_alone
 
 # Folding inside Postgres, without the unaccent extension, which an embedded server does not have.
 _FROM = "áàâäãåéèêëíìîïóòôöõúùûüñçýÿ"
@@ -86,7 +87,8 @@ def find_hits(chat_ids: Collection[int], text: str) -> dict[int, Hit]:
 
 def _says(message: Any, whole: str) -> ColumnElement[bool]:
     said = folded(message.content).like(_inside(whole), escape="\\")
-    return and_(message.deleted_at.is_(None), said)
+    # A reaction or a change is no line of its own where what it speaks of is here.
+    return and_(message.deleted_at.is_(None), stands_alone(message), said)
 
 
 def _cut(line: str, whole: str) -> tuple[str, str, str]:

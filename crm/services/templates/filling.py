@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 
 from crm.errors import Invalid
 from crm.lib.text import clean
@@ -33,13 +33,18 @@ LONGEST_CODE = 15
 
 @dataclass(frozen=True)
 class Blank:
-    """One thing to fill in. `part`: header, body, button; `kind`: text, file, place, code."""
+    """One thing to fill in. `part`: header, body, button; `kind`: text, file, place, code.
+
+    `label` is the variable's name, its number, or the button's words; `address` what stands before
+    the end of a web address that is filled in.
+    """
 
     key: str
     part: str
     kind: str
     label: str
     example: str = ""
+    address: str = ""
 
 
 @dataclass(frozen=True)
@@ -59,7 +64,9 @@ def blanks_of(template: Template) -> list[Blank]:
     for at, name in enumerate(ordered_names(template.body_content, template.parameter_format)):
         label = labels[at] if at < len(labels) else name
         example = given[at] if at < len(given) else ""
-        found.append(Blank(f"body.{name}", "body", "text", str(label), str(example or "")))
+        # A one-time code is neither an amount nor a date.
+        kind = "code" if codes.is_code(template) else "text"
+        found.append(Blank(f"body.{name}", "body", kind, str(label), str(example or "")))
     given = examples.get("buttons") or {}
     for at, button in enumerate(template.buttons or []):
         example = str(given.get(str(at)) or "")
@@ -68,10 +75,12 @@ def blanks_of(template: Template) -> list[Blank]:
             # The code stands in the text and once more in the button.
             continue
         if kind == "URL" and names_in(button.get("url")):
-            found.append(Blank(f"button.{at}", "button", "text", button["text"], example))
+            address = VARIABLE.sub("", button["url"])
+            words, example = button["text"], example.removeprefix(address)
+            found.append(Blank(f"button.{at}", "button", "text", words, example, address))
         elif kind == "COPY_CODE":
-            label = button.get("text") or "COPY_CODE"
-            found.append(Blank(f"button.{at}", "button", "code", label, example))
+            words = button.get("text") or ""
+            found.append(Blank(f"button.{at}", "button", "code", words, example))
     return found
 
 
@@ -99,9 +108,11 @@ def fill(template: Template, values: Mapping[str, str], *, file: Media | None = 
     given = {key: " ".join(clean(value).split()) for key, value in values.items()}
     for blank in blanks_of(template):
         if blank.kind in ("text", "code") and not given.get(blank.key):
-            raise Invalid("Fill in “%(label)s”.", label=blank.label)
-    if codes.is_code(template) and length_of(given["body.1"]) > LONGEST_CODE:
-        raise Invalid("A code has at most %(limit)s characters.", limit=LONGEST_CODE)
+            _refuse_empty(blank)
+    if codes.is_code(template):
+        given["body.1.kind"] = "text"
+        if length_of(given["body.1"]) > LONGEST_CODE:
+            raise Invalid("A code has at most %(limit)s characters.", limit=LONGEST_CODE)
     header, header_text = _fill_header(template, given, file)
     names = ordered_names(template.body_content, template.parameter_format)
     named = template.parameter_format == ParameterFormat.NAMED
@@ -138,6 +149,19 @@ def fill(template: Template, values: Mapping[str, str], *, file: Media | None = 
         ],
     }
     return Filled(content, {key: value for key, value in shown.items() if value})
+
+
+def _refuse_empty(blank: Blank) -> NoReturn:
+    """What is not filled in, called as the screen calls it."""
+    if blank.kind == "code":
+        raise Invalid("Write the code.")
+    if blank.part == "button":
+        raise Invalid("Write the end of the address of “%(button)s”.", button=blank.label)
+    if blank.part == "header":
+        raise Invalid("Fill in the value of the header.")
+    if blank.label.isdigit():
+        raise Invalid("Fill in value %(number)s.", number=blank.label)
+    raise Invalid("Fill in “%(label)s”.", label=blank.label)
 
 
 def _put_in(text: str, values: Mapping[str, str]) -> str:

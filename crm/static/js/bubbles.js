@@ -177,6 +177,7 @@ document.addEventListener("keydown", (event) => {
   } else if (event.key === "Escape" && (bubble || emojis)) {
     const back = emojis ? current() : log();
     hide();
+    if (bubble && $("#q")?.value) return;
     if (back) back.tabIndex = emojis ? -1 : 0;
     back?.focus({ preventScroll: true });
   } else if (emojis) return;

@@ -38,7 +38,8 @@ window.tinykeys.tinykeys(window, {
 document.addEventListener("keydown", (event) => {
   if (event.key !== "Escape" || event.defaultPrevented || event.isComposing) return;
   const at = document.activeElement;
-  if (at?.id === "q" && at.value) $("#search").reset();
+  // Of a search hit that is open, too: its message has the focus.
+  if ($("#q")?.value && at?.id !== "text") $("#search").reset();
   else if (at?.id === "q" || at?.id === "text") ($("#rows a[aria-current]") ?? $("#rows a") ?? at).focus();
   else if ($("[data-pane=client]")) show($("[data-client-back]").pathname, { focus: "title" });
 });

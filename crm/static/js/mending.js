@@ -93,6 +93,8 @@ export async function mendThread(thread) {
 /** Keep in the fresh log what the server does not know of, or has on an earlier page. */
 function prepareLog(old, fresh) {
   if (!old || !fresh) return;
+  // Who reads far back stays there; the end comes when they go to it.
+  if (old.querySelector(":scope > .newer")) return fresh.replaceChildren(...[...old.childNodes].map((node) => node.cloneNode(true)));
   const first = fresh.querySelector("[data-position]");
   const overlaps = [...fresh.querySelectorAll("[data-message-id]")].some((node) => byId(node.id));
   if (first && overlaps && first.id) {

@@ -1,8 +1,8 @@
 // The past of a long conversation: fetched as one scrolls back, dropped again as hours go by.
 // thread.js loads this module with the first conversation that has an earlier page.
-import { $, $$, fetchFragment, parse } from "./page.js";
+import { $, $$, fetchFragment, parse, toast, words } from "./page.js";
 import { openChat } from "./desk.js";
-import { MOST, drawDays, entries, keepPinned, nameMe } from "./thread.js";
+import { MOST, drawDays, entries, keepPinned, nameMe, settle, toBottom } from "./thread.js";
 
 const KEPT = 400;
 const log = () => $("#log");
@@ -44,13 +44,46 @@ export async function fetchOlder(older, query = "") {
     throw error;
   }
 }
+
+// --- amid the past: a message far back, with what lies beside it ---------------------------------
+
+/** The log anew; what is still on its way from here stays at its end. */
+async function fetchLog(query) {
+  const chat = openChat();
+  const page = parse(await fetchFragment(`/inbox/${chat}/messages${query}`));
+  if (openChat() !== chat) return;
+  const known = new Set($$("[data-client-key]", page).map((entry) => entry.dataset.clientKey));
+  const unsent = $$("#log > [data-local]").filter((entry) => !known.has(entry.dataset.clientKey));
+  log().replaceChildren(page, ...($(".newer", page) ? [] : unsent));
+  settle();
+  watchPast();
+}
+export const fetchAround = (number) => fetchLog(`?around=${number}`);
+export const fetchLatest = () => fetchLog("").then(toBottom, () => toast(words.failed));
+
+async function fetchNewer(newer) {
+  if (newer.dataset.busy) return;
+  newer.dataset.busy = "yes";
+  try {
+    const page = parse(await fetchFragment(newer.dataset.newer));
+    if (!newer.isConnected) return;
+    newer.replaceWith(page);
+    settle();
+    watchPast();
+  } catch {
+    delete newer.dataset.busy;
+  }
+}
+
 const loadOlder = (older) => fetchOlder(older).catch(() => {});
+const load = (edge) => (edge.matches(".older") ? loadOlder(edge) : fetchNewer(edge));
 
 const past = new IntersectionObserver((found) => {
-  for (const entry of found) if (entry.isIntersecting && log()?.scrollHeight > log()?.clientHeight) loadOlder(entry.target);
-}, { rootMargin: "300px 0px 0px" });
-export const watchPast = () => $$("#log > .older").forEach((older) => past.observe(older));
+  for (const entry of found) if (entry.isIntersecting && log()?.scrollHeight > log()?.clientHeight) load(entry.target);
+}, { rootMargin: "300px 0px" });
+export const watchPast = () => $$("#log > :is(.older, .newer)").forEach((edge) => past.observe(edge));
 
 document.addEventListener("click", (event) => {
-  if (event.target.closest("[data-load-older]")) loadOlder(event.target.closest(".older"));
+  const edge = event.target.closest("[data-load-older], [data-load-newer]")?.parentElement;
+  if (edge) load(edge);
 });

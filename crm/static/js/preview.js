@@ -15,14 +15,32 @@ export function follow(dialog) {
   const value = (name) => form.elements[name]?.value.trim() ?? "";
   const isTemplate = !form.elements.body;
 
-  /** An amount or a date as the customer will about see it; the server writes it for good. */
+  /** An amount or a date as the server will write it: in the template's language, not the reader's. */
   function typed(name) {
     const given = value(name);
     const kind = value(`${name}.kind`);
-    if (given && kind === "date_time") return new Intl.DateTimeFormat(language, { dateStyle: "long", timeStyle: "short" }).format(new Date(given));
-    const amount = kind === "currency" && Number(given.replace(/[^0-9.,-]/g, "").replace(/[.,](?=.*[.,])|[.,](?=\d{3}$)/g, "").replace(",", "."));
-    if (!given || kind !== "currency" || Number.isNaN(amount)) return given;
-    return new Intl.NumberFormat(language, { style: "currency", currency: value(`${name}.code`), minimumFractionDigits: Number.isInteger(amount) ? 0 : 2 }).format(amount);
+    if (given && kind === "date_time") return `${format("DateTimeFormat", { dateStyle: "long" }).format(new Date(given))}, ${given.slice(11, 16)}`;
+    return (given && kind === "currency" && money(given, value(`${name}.code`))) || given;
+  }
+
+  function format(kind, options) {
+    try {
+      return new Intl[kind](preview.lang || language, options);
+    } catch {
+      return new Intl[kind]("es", options);
+    }
+  }
+
+  /** "1.250,50": the last sign before one or two digits is the decimal one, as in services/templates/typed.py. */
+  function money(given, currency) {
+    const bare = given.replace(/[^0-9.,-]/g, "");
+    const [, whole, decimals] = /^(.*?)[.,](\d{1,2})$/.exec(bare) ?? [null, bare, "0"];
+    const amount = Number(`${whole.replace(/[.,]/g, "") || 0}.${decimals}`);
+    if (!/\d/.test(bare) || Number.isNaN(amount)) return null;
+    const digits = Number.isInteger(amount) ? 0 : 2;
+    const symbol = format("NumberFormat", { style: "currency", currency }).formatToParts(0).find((part) => part.type === "currency").value;
+    const number = format("NumberFormat", { minimumFractionDigits: digits, maximumFractionDigits: digits, useGrouping: "always" }).format(Math.abs(amount));
+    return `${amount < 0 ? "-" : ""}${symbol} ${number}`;
   }
 
   function filled(text, part) {

@@ -1,7 +1,7 @@
 // From a quote to what it quotes: fetched where it is not loaded, in another chat where it stands there.
 import { $, fetchFragment, parse, toast, words } from "./page.js";
 import { chatOf, openChat, show } from "./desk.js";
-import { fetchOlder } from "./past.js";
+import { fetchAround, fetchOlder } from "./past.js";
 
 const MOST_WAITS = 50;
 const pause = () => new Promise((resolve) => setTimeout(resolve, 100));
@@ -9,7 +9,8 @@ const pause = () => new Promise((resolve) => setTimeout(resolve, 100));
 /** Bring the message of the address (or this one) before the eyes, and point at it. */
 export async function reveal(id = location.hash.slice(1)) {
   try {
-    await load(id);
+    // Too far back for all that lies between: then it alone, with what stands beside it.
+    await load(id).catch((error) => (error.status === 409 ? fetchAround(id.slice("message-".length)) : Promise.reject(error)));
   } catch (error) {
     toast($("[data-error] p", parse(error.html ?? ""))?.textContent || words.failed);
     return;
@@ -26,6 +27,8 @@ export async function reveal(id = location.hash.slice(1)) {
 async function load(id) {
   const number = id.slice("message-".length);
   const chat = openChat();
+  // Amid the past it may lie on either side.
+  if ($("#log > .newer") && !document.getElementById(id)) return fetchAround(number);
   for (let wait = 0; wait < MOST_WAITS && openChat() === chat && !document.getElementById(id); wait += 1) {
     const older = $("#log > .older");
     // All there is has been loaded: the server knows what became of it, and says so.

@@ -9,12 +9,15 @@ let unseen = 0;
 
 // --- scroll --------------------------------------------------------------------------------------
 
-const atBottom = () => !log() || log().scrollHeight - log().scrollTop - log().clientHeight < 48;
+const isAmid = () => Boolean($("#log > .newer"));
+const atBottom = () => !log() || !isAmid() && log().scrollHeight - log().scrollTop - log().clientHeight < 48;
 let pinned = true;
 
 export function toBottom() {
   const area = log();
   if (!area) return;
+  // The end is not loaded: it comes, and then this again.
+  if (isAmid()) return void withPast().then((past) => past.fetchLatest());
   pinned = true;
   area.scrollTop = area.scrollHeight;
   unseen = 0;
@@ -108,7 +111,7 @@ export function placeBubble(fresh) {
   } else {
     const oldest = entries()[0];
     // It belongs to a page that has not been fetched: scrolling back brings it.
-    if ($("#log > .older") && oldest && fresh.dataset.position < oldest.dataset.position) return null;
+    if (isAmid() || ($("#log > .older") && oldest && fresh.dataset.position < oldest.dataset.position)) return null;
     const before = entries().reverse().find((entry) => !entry.dataset.local && entry.dataset.position <= fresh.dataset.position);
     if (before) before.after(fresh);
     else if (oldest) oldest.before(fresh);
@@ -123,8 +126,17 @@ export function keepPinned(change) {
   const was = pinned;
   change();
   drawDays();
-  if (was) toBottom();
+  if (was && !isAmid()) toBottom();
   else showJump();
+  stackDays();
+}
+
+/** A page has come into the log: whose it is, its days, where one stands in it. */
+export function settle() {
+  nameMe();
+  drawDays();
+  pinned = atBottom();
+  showJump();
   stackDays();
 }
 
