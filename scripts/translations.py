@@ -36,7 +36,15 @@ KEYWORDS = {
 # Tables whose strings people read, by the name that they are assigned to.
 WORD_TABLES = {"OURS", "CLOSER", "NOTES", "EMPTY_WORDS", "LONG_WORDS", "MANAGEMENT_WORDS"}
 WORD_ATTRIBUTES = {"message", "error_message"}
-WORD_CALLS = {"Meaning", "AlarmWords", "ReasonWords", "CheckWords", "Fault", "Reason", "ProviderError"}
+WORD_CALLS = {
+    "Meaning",
+    "AlarmWords",
+    "ReasonWords",
+    "CheckWords",
+    "Fault",
+    "Reason",
+    "ProviderError",
+}
 HEADERS_OF_NOBODY = tuple(
     f'"{name}:'
     for name in (
