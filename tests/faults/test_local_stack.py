@@ -34,8 +34,8 @@ def stack(prepared: Path) -> Iterator[LocalStack]:
     wait_until(lambda: not processes_of(prepared), f"all ended: {processes_of(prepared)}")
 
 
-def count_chats(stack: LocalStack) -> int:
-    connection = psycopg2.connect(stack.local_env()["DATABASE_URL"])
+def count_chats(env: dict[str, str]) -> int:
+    connection = psycopg2.connect(env["DATABASE_URL"])
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT count(*) FROM chats")
@@ -45,10 +45,10 @@ def count_chats(stack: LocalStack) -> int:
         connection.close()
 
 
-def test_it_says_where_it_is_and_who_may_sign_in_and_stops_without_a_trace(
+def test_make_run_says_where_it_is_and_kill_9_of_make_takes_everything_along(
     stack: LocalStack,
 ) -> None:
-    stack.start().wait_until_up()
+    stack.start(["make", "run"]).wait_until_up()
     said = stack.said()
     assert f"http://localhost:{stack.port}" in said
     assert f"http://localhost:{stack.environment['SIMULATOR_PORT']}" in said
@@ -56,69 +56,12 @@ def test_it_says_where_it_is_and_who_may_sign_in_and_stops_without_a_trace(
     env = stack.local_env()
     assert env["CRM_DEMO_PASSWORD"] in said
     assert stack.get("/login") == 200
-    assert count_chats(stack) > 0
-    assert set(stack.children()) == {"servers", "web", "worker", "clock", "simulator"}
+    assert count_chats(env) > 0
     # Secrets stay with us: no other user of the machine reads them.
     for name in ("secrets.env", "local.env", "log/web.log"):
         assert (stack.folder / name).stat().st_mode & 0o077 == 0, name
 
-    assert stack.process is not None
-    stack.process.terminate()
-    assert stack.process.wait(60) == 0
-    assert "Charla has stopped." in stack.said()
-    assert processes_of(stack.folder) == []
-    assert stack.local_env() == {}
-
-
-def test_kill_9_leaves_nothing_and_the_next_start_finds_its_data(stack: LocalStack) -> None:
-    stack.start().wait_until_up()
-    before = stack.local_env()
-    chats = count_chats(stack)
-    assert stack.process is not None
-    kill(stack.process.pid)
-    stack.process.wait()
-    wait_until(lambda: not processes_of(stack.folder), f"gone: {processes_of(stack.folder)}")
-
-    stack.start().wait_until_up()
-    after = stack.local_env()
-    assert after == before, "secrets and addresses are the same as before"
-    assert count_chats(stack) == chats
-    assert after["CRM_DEMO_PASSWORD"] in stack.said()
-
-
-def test_every_child_that_is_killed_comes_back(stack: LocalStack) -> None:
-    stack.start().wait_until_up()
-    first = {name: process.pid for name, process in stack.children().items()}
-    for pid in first.values():
-        kill(pid)
-
-    def all_back() -> bool:
-        now = {name: process.pid for name, process in stack.children().items()}
-        return now.keys() == first.keys() and not set(now.values()) & set(first.values())
-
-    wait_until(all_back, "five new processes")
-    wait_until(lambda: stack.get("/readyz") == 200, "web, Postgres and Redis answer again")
-
-
-def test_a_killed_make_takes_everything_along(stack: LocalStack) -> None:
-    stack.start(["make", "run"]).wait_until_up()
-    assert stack.process is not None
-    kill(stack.process.pid)
-    stack.process.wait()
-    wait_until(lambda: not processes_of(stack.folder), f"gone: {processes_of(stack.folder)}")
-
-
-def test_ctrl_c_stops_it_in_good_order(stack: LocalStack) -> None:
-    stack.start().wait_until_up()
-    assert stack.process is not None
-    stack.process.send_signal(signal.SIGINT)
-    assert stack.process.wait(60) == 0
-    assert "Charla has stopped." in stack.said()
-    assert processes_of(stack.folder) == []
-
-
-def test_a_second_one_in_the_same_folder_is_sent_away_with_a_clear_word(stack: LocalStack) -> None:
-    stack.start().wait_until_up()
+    # A second one in the same folder is sent away with a clear word, and harms nothing.
     second = subprocess.run(
         [*FLASK, "local", "run"],
         cwd=ROOT,
@@ -128,7 +71,61 @@ def test_a_second_one_in_the_same_folder_is_sent_away_with_a_clear_word(stack: L
     )
     assert second.returncode == 1
     assert f"already at http://localhost:{stack.port}" in second.stderr
+    assert stack.local_env() == env
     assert stack.get("/healthz") == 200
+
+    assert stack.process is not None
+    kill(stack.process.pid)
+    stack.process.wait()
+    wait_until(lambda: not processes_of(stack.folder), f"gone: {processes_of(stack.folder)}")
+
+
+def test_whatever_is_killed_comes_back_and_the_next_start_finds_its_data(
+    stack: LocalStack,
+) -> None:
+    stack.start().wait_until_up()
+    before = stack.local_env()
+    chats = count_chats(before)
+    assert set(stack.children()) == {"servers", "web", "worker", "clock", "simulator"}
+
+    # The forks under `worker` and the processes under gunicorn are nobody's children then.
+    worker, web = stack.children()["worker"], stack.children()["web"]
+    wait_until(lambda: len(worker.children()) == len(QUEUES), "one process per queue")
+    wait_until(web.children, "a process that serves")
+    forks = worker.children() + web.children()
+    kill(worker.pid)
+    kill(web.pid)
+    _, alive = psutil.wait_procs(forks, timeout=30)
+    assert not alive
+
+    def all_new(old: set[int]) -> bool:
+        now = {name: process.pid for name, process in stack.children().items()}
+        return len(now) == 5 and not set(now.values()) & old
+
+    wait_until(lambda: all_new({worker.pid, web.pid}), "both came back")
+    every = {process.pid for process in stack.children().values()}
+    for pid in every:
+        kill(pid)
+    wait_until(lambda: all_new(every), "five new processes")
+    wait_until(lambda: stack.get("/readyz") == 200, "web, Postgres and Redis answer again")
+
+    # The supervisor itself: nothing is left, and nothing is lost.
+    assert stack.process is not None
+    kill(stack.process.pid)
+    stack.process.wait()
+    wait_until(lambda: not processes_of(stack.folder), f"gone: {processes_of(stack.folder)}")
+    stack.start().wait_until_up()
+    after = stack.local_env()
+    assert after == before, "secrets and addresses are the same as before"
+    assert count_chats(after) == chats
+    assert after["CRM_DEMO_PASSWORD"] in stack.said()
+
+    # Ctrl-C stops it in good order, without a trace.
+    stack.process.send_signal(signal.SIGINT)
+    assert stack.process.wait(60) == 0
+    assert "Charla has stopped." in stack.said()
+    assert processes_of(stack.folder) == []
+    assert stack.local_env() == {}
 
 
 def test_a_taken_port_gets_one_clear_line(tmp_path: Path) -> None:
@@ -187,6 +184,11 @@ def test_with_addresses_given_it_starts_no_servers_and_leaves_foreign_data_alone
             assert "a-word-of-my-own" in stack.said()
             assert not (tmp_path / "data" / "servers").exists()
             assert stack.get("/login") == 200
+            assert stack.process is not None
+            stack.process.terminate()
+            assert stack.process.wait(60) == 0
+            assert "Charla has stopped." in stack.said()
+            assert processes_of(tmp_path / "data") == []
         finally:
             stack.stop()
         # The servers that were lent to it run on.
@@ -229,14 +231,3 @@ def has_table(url: str) -> bool:
             return bool(row and row[0])
     finally:
         connection.close()
-
-
-def test_workers_of_a_killed_parent_end_too(stack: LocalStack) -> None:
-    """The forks under `worker` and the processes under gunicorn are nobody's children then."""
-    stack.start().wait_until_up()
-    worker = stack.children()["worker"]
-    wait_until(lambda: len(worker.children()) == len(QUEUES), "one process per queue")
-    forks = worker.children()
-    kill(worker.pid)
-    _, alive = psutil.wait_procs(forks, timeout=30)
-    assert not alive
