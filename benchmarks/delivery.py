@@ -148,16 +148,17 @@ def ours(threads: int) -> int:
     from crm import create_app
     from crm.config import Config
     from crm.jobs import messages as job
+    from crm.jobs import under_way
     from crm.lib.memory import share_heaps
 
-    job.THREADS = threads
+    under_way.THREADS = threads
     share_heaps()
     app = create_app(Config.from_env())
     process = psutil.Process()
     sizes = []
     with app.app_context():
         client = job.client_for(20)
-        job._pool()
+        under_way.under_way()
         begun, processor = time.perf_counter(), time.process_time()
         sizes.append(process.memory_info().rss)
         while True:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 
 import structlog
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from crm.services.messages.accepted import Accepted
 
@@ -19,6 +20,8 @@ log = structlog.get_logger(__name__)
 
 # While many leave, a set waits this long at most for as many as the last one had.
 PATIENCE_SECONDS = 0.05
+# With nothing to write for so long, the thread ends; the next outcome starts another.
+IDLE_SECONDS = 1.0
 # Postgres may be away for a moment just when the provider has answered.
 TRIES = 5
 AGAIN_SECONDS = 0.5
@@ -50,12 +53,13 @@ class Outcomes:
                 self._come.notify()
 
     def close(self) -> None:
-        """Wait until everything is written, and end."""
+        """Wait until everything is written; what comes later is written without patience."""
         with self._come:
             self._is_closed = True
             self._come.notify()
-        if self._thread is not None:
-            self._thread.join()
+            thread = self._thread
+        if thread is not None:
+            thread.join()
 
     def _run(self) -> None:
         while chosen := self._gather():
@@ -68,9 +72,12 @@ class Outcomes:
                 self._done(chosen)
 
     def _gather(self) -> list[Accepted]:
-        """The next set: whoever waits, after a moment's patience. Empty: it is over."""
+        """The next set: whoever waits, after a moment's patience. Empty: this thread's end."""
         with self._come:
-            self._come.wait_for(lambda: self._waiting or self._is_closed)
+            self._come.wait_for(lambda: self._waiting or self._is_closed, timeout=IDLE_SECONDS)
+            if not self._waiting:
+                self._thread = None
+                return []
             self._come.wait_for(
                 lambda: len(self._waiting) >= self._wanted or self._is_closed,
                 timeout=PATIENCE_SECONDS,
@@ -84,7 +91,7 @@ class Outcomes:
         for left in reversed(range(TRIES)):
             try:
                 results: Sequence[bool | Exception] = self._write(chosen)
-            except DBAPIError as error:
+            except (DBAPIError, PoolTimeout) as error:
                 results = [error] * len(chosen)
             failed = [
                 (one, result)

@@ -6,7 +6,10 @@ the middle of a call.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 _asked = False
+_endings: list[Callable[[], None]] = []
 
 
 def ask() -> None:
@@ -16,3 +19,15 @@ def ask() -> None:
 
 def is_asked() -> bool:
     return _asked
+
+
+def before_end(work: Callable[[], None]) -> Callable[[], None]:
+    """Have `work` done when a worker's life ends in good order, after its last job."""
+    _endings.append(work)
+    return work
+
+
+def finish() -> None:
+    """The worker has done its last job."""
+    for work in _endings:
+        work()

@@ -144,6 +144,7 @@ def serve_queue(app: Flask, queue: str, *, busy_until: BusyUntil | None = None) 
         )
         log.info("worker_ready", queue=queue, pid=os.getpid())
         worker.work(logging_level="WARNING", max_jobs=JOBS_PER_LIFE, with_scheduler=False)
+        shutdown.finish()
 
 
 def _connect(url: str) -> redis.Redis:

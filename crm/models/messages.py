@@ -269,6 +269,8 @@ class QueuedMessage(Model):
     # too many messages to one person: each has a back-off of its own.
     retries: Mapped[int] = mapped_column(server_default=text("0"))
     pair_retries: Mapped[int] = mapped_column(server_default=text("0"))
+    # Leases that ran out before the call: perhaps it is this row that ends its workers.
+    crashes: Mapped[int] = mapped_column(server_default=text("0"))
     lease_until: Mapped[datetime | None] = mapped_column(Timestamp)
     owner: Mapped[UUID | None]
     # Set just before the body may reach the provider: from here on, no answer means "uncertain".

@@ -50,9 +50,7 @@ def test_no_door_falls_over_odd_input(app: Flask) -> None:
             for value in NONSENSE:
                 yield (
                     f"{known} {value!r}",
-                    client.get(
-                        known, query_string=dict.fromkeys(NAMES, value), headers=next(ways)
-                    ),
+                    client.get(known, query_string=dict.fromkeys(NAMES, value), headers=next(ways)),
                 )
             for path in odd - {known}:
                 yield path, client.get(path, headers=next(ways))

@@ -415,6 +415,72 @@ def test_mass_sending_lets_living_people_pass(product, whatsapp, number):
     assert last < 110, order
 
 
+def test_an_answer_takes_the_mass_message_before_it_in_its_chat_along(whatsapp, number):
+    """It would else wait until the mass sending comes to this customer."""
+    bulk = [open_chat(whatsapp, number) for _ in range(60)]
+    with atomic():
+        for chat in bulk:
+            queue_outbound(chat, Text("Promoción"), priority=Priority.BULK)
+    write(bulk[-1], "Respuesta")
+    queued = select(QueuedMessage.chat_id).order_by(
+        QueuedMessage.priority.desc(), QueuedMessage.scheduled_at
+    )
+    assert db.session.scalars(queued).all()[:2] == [bulk[-1].id] * 2
+    drain_until_quiet(number)
+    assert accepted_texts(whatsapp)[bulk[-1].client.phone_number[1:]] == ["Promoción", "Respuesta"]
+
+
+def test_a_number_that_hangs_keeps_no_other_waiting_for_the_end_of_the_job(
+    product, whatsapp, number, monkeypatch
+):
+    """A job ends in time, and the calls that hang do not hold up the next one."""
+    other = number_at(product, whatsapp, NUMBER_2)
+    whatsapp.set_fault("timeout", number_id=NUMBER, seconds=3)
+    hung, fine = write(open_chat(whatsapp, number), "colgado"), open_chat(whatsapp, other)
+    monkeypatch.setattr(job, "SECONDS", 0.3)
+    drain(number)
+    db.session.refresh(hung)
+    assert hung.status is MessageStatus.PENDING, "its call is under way still"
+    write(fine, "bien")
+    while not accepted_texts(whatsapp):
+        drain(number)
+    db.session.refresh(hung)
+    assert hung.status is MessageStatus.PENDING
+    drain_until_quiet(number)
+    assert statuses() == {MessageStatus.SENT: 1, MessageStatus.UNCERTAIN: 1}
+
+
+def test_a_hundred_refusals_at_once_are_written_down_with_few_connections(
+    product, whatsapp, number
+):
+    """All threads have an error to record at the same moment, and the pool is small."""
+    added = [whatsapp.add_number(f"10000000000010{n}", f"+5760155502{n}") for n in range(4)]
+    others = [number_at(product, whatsapp, row["id"]) for row in added]
+    numbers = [number, *others]
+    whatsapp.set_fault("slow", seconds=0.5, count=100)
+    whatsapp.set_fault("server_error", count=100)
+    for each in numbers:
+        for _ in range(20):
+            write(open_chat(whatsapp, each), "Hola")
+    pool = db.engine.pool
+    most, is_over = [], threading.Event()
+
+    def watch():
+        while not is_over.wait(0.002):
+            most.append(pool.checkedout())
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    drain(number)
+    is_over.set()
+    watcher.join()
+    whatsapp.clear_faults()
+    drain_until_quiet(number)
+    assert statuses() == {MessageStatus.SENT: 100}, "a refusal that is not recorded is uncertain"
+    # Half of the pool for the threads, and one each for who claims, who writes outcomes, this test.
+    assert max(most) <= product.config["CRM"].database_pool_size + 3
+
+
 def drain_by_id(product, number_id):
     with product.app_context():
         job.deliver(number_id)

@@ -31,6 +31,10 @@ BURST_SECONDS = 0.1
 JITTER = (0.6, 1.4)
 
 
+# A row whose lease ran out so often before its call is suspected of ending its worker.
+SUSPICIOUS = 2
+
+
 @dataclass(frozen=True)
 class Claimed:
     """What `claim_due` got, and after how many seconds a number has room for more (0 = now)."""
@@ -89,6 +93,7 @@ CLAIM = text("""
             SELECT q.id FROM message_queue q
             WHERE q.whatsapp_number_id = wish.number_id AND q.status = 'pending'
               AND q.scheduled_at <= clock_timestamp()
+              AND (q.crashes >= :suspicious) = :suspects
               AND NOT EXISTS (
                   SELECT FROM message_queue e
                   WHERE e.chat_id = q.chat_id AND e.id < q.id
@@ -150,6 +155,20 @@ COMPLETE_TOLD = text(f"""
     {FENCED} AND m.status <> 'pending'
 """)  # noqa: S608
 
+FIND_SUSPECTS = text("""
+    SELECT DISTINCT whatsapp_number_id FROM message_queue
+    WHERE status = 'pending' AND whatsapp_number_id = ANY(CAST(:numbers AS int[]))
+      AND crashes >= :suspicious AND scheduled_at <= clock_timestamp()
+    ORDER BY whatsapp_number_id
+""")
+
+# What the daily limit holds is passed by, so it may stay as it is.
+HURRY = text("""
+    UPDATE message_queue SET priority = :priority, updated_at = now()
+    WHERE chat_id = :chat_id AND status = 'pending' AND priority < :priority
+      AND last_error IS DISTINCT FROM 'daily_limit'
+""")
+
 NEXT_DUE = text("""
     SELECT extract(epoch FROM min(scheduled_at) - clock_timestamp())::float
     FROM message_queue WHERE status = 'pending' AND scheduled_at > clock_timestamp()
@@ -169,8 +188,23 @@ def find_next_due_seconds() -> float | None:
     return db.session.scalar(NEXT_DUE)
 
 
-def claim_due(rooms: Mapping[int, int], *, owner: UUID, settings: Settings) -> Claimed:
+def hurry_chat(chat_id: int, *, priority: int) -> None:
+    """What waits in this chat becomes at least so urgent. The chat is locked by the caller."""
+    db.session.execute(HURRY, {"chat_id": chat_id, "priority": priority})
+
+
+def find_suspects(number_ids: Sequence[int]) -> list[int]:
+    """Those of these numbers that have a due row which may end its worker."""
+    given = {"numbers": list(number_ids), "suspicious": SUSPICIOUS}
+    return list(db.session.scalars(FIND_SUSPECTS, given))
+
+
+def claim_due(
+    rooms: Mapping[int, int], *, owner: UUID, settings: Settings, suspects: bool = False
+) -> Claimed:
     """Claim due rows, for calls that start at once: number id -> how many at most.
+
+    `suspects`: only those that may end their worker, which are never among the others.
 
     The numbers' paces are kept here, under their locks, so that they hold over all workers
     together. A number that the provider refuses gets one row as a probe when its time has come.
@@ -190,7 +224,7 @@ def claim_due(rooms: Mapping[int, int], *, owner: UUID, settings: Settings) -> C
             waits.append(max(pace.ahead_seconds - BURST_SECONDS, 0.001))
             continue
         wishes.append(_Wish(pace.id, 1 if is_probe else room, seconds_each, is_probe))
-    claims = _claim(wishes, owner=owner, settings=settings) if wishes else []
+    claims = _claim(wishes, owner, settings, suspects=suspects) if wishes else []
     return Claimed(claims, wait_seconds=min(waits, default=0.0))
 
 
@@ -204,7 +238,7 @@ class _Wish:
     is_probe: bool
 
 
-def _claim(wishes: list[_Wish], *, owner: UUID, settings: Settings) -> list[Claim]:
+def _claim(wishes: list[_Wish], owner: UUID, settings: Settings, *, suspects: bool) -> list[Claim]:
     rows = db.session.execute(
         CLAIM,
         {
@@ -213,6 +247,8 @@ def _claim(wishes: list[_Wish], *, owner: UUID, settings: Settings) -> list[Clai
             "hold": settings.uncertain_hold_seconds,
             "owner": owner,
             "lease": settings.lease_seconds,
+            "suspicious": SUSPICIOUS,
+            "suspects": suspects,
         },
     ).all()
     got = Counter(row.whatsapp_number_id for row in rows)

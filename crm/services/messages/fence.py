@@ -14,9 +14,10 @@ from crm.services.messages.claims import Claim
 log = structlog.get_logger(__name__)
 
 COLUMNS = """
-    q.id AS queue_id, q.status AS queue_status, q.retries, q.pair_retries, q.submitted_at,
-    q.attempts, m.id, m.chat_id, m.client_id, m.client_key, m.status, m.sent_at, m.delivered_at,
-    m.read_at, m.failed_at, m.error_code, m.error_message, m.whatsapp_message_id, m.max_retries,
+    q.id AS queue_id, q.status AS queue_status, q.retries, q.pair_retries, q.crashes,
+    q.submitted_at, q.attempts, m.id, m.chat_id, m.client_id, m.client_key, m.status, m.sent_at,
+    m.delivered_at, m.read_at, m.failed_at, m.error_code, m.error_message, m.whatsapp_message_id,
+    m.max_retries,
     -- What this edit or deletion speaks of.
     CASE WHEN m.message_type = 'system' THEN m.target_whatsapp_id END AS amends
 """

@@ -34,7 +34,7 @@ from crm.models import (
 from crm.providers.outbound import Content
 from crm.services.chats import Actor, ChatIsOver, lock_chat, person, record_human_reply
 from crm.services.chats.moves import touch_chat
-from crm.services.messages import window
+from crm.services.messages import delivery, window
 from crm.services.messages.announcing import announce_ticks, audience_of
 from crm.services.messages.checks import check_content
 from crm.services.messages.consent import is_unwanted
@@ -311,7 +311,12 @@ def _lock_queue_row(message_id: int) -> QueuedMessage | None:
 
 
 def _enqueue(message: Message, *, priority: int, attempts: int = 0) -> None:
-    """The row's number is the order of leaving within the chat, because the chat is locked."""
+    """The row's number is the order of leaving within the chat, because the chat is locked.
+
+    What still waits before it becomes as urgent: an agent's answer would else wait for the
+    customer's turn in a mass sending.
+    """
+    delivery.hurry_chat(message.chat_id, priority=int(priority))
     db.session.add(
         QueuedMessage(
             message_id=message.id,

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import select, text, update
 
 from crm.db import atomic, db
 from crm.lib.clock import utcnow
@@ -25,12 +25,14 @@ from crm.services.messages.backoff import Backoff
 from crm.services.messages.receipts import apply_receipts
 from tests.factories import make_chat, make_client, make_identity, make_number
 from tests.services.delivery.steps import (
+    ME,
     OTHER,
     age,
     claim,
     claim_one,
     fail,
     fresh,
+    ids,
     queue,
     submit,
     succeed,
@@ -135,18 +137,61 @@ def test_an_expired_lease_before_the_call_waits_again(number, chat, settings):
         assert outcomes.expire_leases([number.id]) == 1
         assert outcomes.expire_leases([number.id]) == 0
     row = fresh(message.queued)
-    assert (row.status, row.owner, row.retries) == (QueueStatus.PENDING, None, 1)
+    assert (row.status, row.owner, row.retries, row.crashes) == (
+        QueueStatus.PENDING, None, 0, 1,
+    )  # fmt: skip
+
+
+def lose_a_worker(number, settings, *, suspects=False):
+    """Claim what is due, and never come back; returns the messages that were claimed."""
+    with atomic():
+        claimed = delivery.claim_due(
+            {number.id: 10}, owner=ME, settings=settings, suspects=suspects
+        )
+    db.session.execute(
+        text("UPDATE message_queue SET lease_until = now() - interval '1 s'"
+             " WHERE status = 'processing'")
+    )  # fmt: skip
+    db.session.commit()
+    with atomic():
+        outcomes.expire_leases([number.id])
+    return ids(claimed)
 
 
 def test_a_message_that_ends_its_worker_each_time_fails_in_the_end(number, chat, settings):
     message = queue(chat)
-    for _ in range(7):
-        claim_one(number, settings)
-        age(message, lease_until=1)
-        with atomic():
-            outcomes.expire_leases([number.id])
+    for suspects in (False, False, True):
+        assert lose_a_worker(number, settings, suspects=suspects) == [message.id]
     assert fresh(message).status is MessageStatus.FAILED
     assert message.error_code == "crashed"
+
+
+def test_who_was_beside_a_message_that_ends_its_worker_does_not_fail_with_it(
+    number, chat, settings
+):
+    poison, neighbour = queue(chat), queue(make_chat(number=number))
+    for _ in range(2):
+        assert set(lose_a_worker(number, settings)) == {poison.id, neighbour.id}
+    # From now on they are nobody's neighbours: the job takes them one by one.
+    fine = queue(make_chat(number=number))
+    assert ids(claim(number, settings)) == [fine.id]
+    assert delivery.find_suspects([number.id]) == [number.id]
+    for suspect in (poison, neighbour):
+        with atomic():
+            (found,) = delivery.claim_due(
+                {number.id: 1}, owner=ME, settings=settings, suspects=True
+            ).claims
+        assert found.message_id == suspect.id
+        if suspect is poison:
+            age(poison, lease_until=1)
+            with atomic():
+                outcomes.expire_leases([number.id])
+        else:
+            assert submit(found, settings)
+            assert succeed(found)
+    assert (fresh(poison).status, fresh(neighbour).status) == (
+        MessageStatus.FAILED, MessageStatus.SENT,
+    )  # fmt: skip
 
 
 def test_passing_errors_are_tried_six_times_more_with_a_growing_delay(number, chat, settings):
