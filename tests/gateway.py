@@ -136,6 +136,16 @@ class Line:
         self.order("scan")
         self.until("connected")
 
+    def start_talking(self) -> None:
+        """Linked, a customer has written, and the server's own echoes of our sends are off.
+
+        They would settle every doubt before anybody looks.
+        """
+        self.link()
+        self.say("Hola")
+        self.wait(lambda: self.texts() == ["Hola"])
+        self.whatsapp.settings(wpp_echoes=False)
+
     def events(self) -> list[str]:
         db.session.rollback()
         mine = NumberEvent.whatsapp_number_id == self.id

@@ -27,7 +27,8 @@ COUNTED = HourlyCount(
            count(*) FILTER (WHERE gone),
            count(*) FILTER (WHERE direction = 'inbound'),
            count(*) FILTER (WHERE direction = 'outbound' AND status = 'failed')
-    FROM (SELECT *, direction = 'outbound' AND status IN ('sent', 'delivered', 'read') AS gone
+    FROM (SELECT *, direction = 'outbound' AND message_type <> 'system'
+                    AND status IN ('sent', 'delivered', 'read') AS gone
           FROM messages WHERE created_at >= :since AND created_at < :until) m
     GROUP BY 1, 2
 """),

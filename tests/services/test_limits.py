@@ -8,13 +8,16 @@ from sqlalchemy import select, text
 
 from crm.db import atomic, db
 from crm.lib.clock import utcnow
+from crm.lib.crypto import encrypt
 from crm.models import Alarm, LimitAction, MessageType, NumberDay, Provider, QueuedMessage
-from crm.providers.outbound import ProviderError, SendResult
+from crm.providers.outbound import Deletion, Edit, ProviderError, Reaction, SendResult
 from crm.services.messages import delivery, limits
 from crm.services.messages.accepted import Accepted, record_sent
 from crm.services.messages.claims import Outgoing, Settings
 from crm.services.messages.loading import load_outgoing
-from tests.factories import make_chat, make_number, make_queued_message
+from crm.services.messages.outbound import queue_outbound
+from crm.services.wppconnect import sessions
+from tests.factories import make_chat, make_message, make_number, make_queued_message
 
 ZONE = "America/Bogota"
 TEMPLATE = {"template": {"name": "aviso", "language": "es", "category": "UTILITY"}}
@@ -112,6 +115,33 @@ def test_on_wppconnect_everything_counts_and_agents_do_not_wait(number, settings
     agent = queue(number, AGENT)
     queue(number, BOT)
     assert claimed_ids(number, settings) == [agent.id]
+
+
+def test_an_edit_and_a_deletion_bring_nothing_new_and_do_not_count(number, settings):
+    number.provider = Provider.WPPCONNECT
+    number.wppconnect_server_url, number.wppconnect_session_name = "http://127.0.0.1:9", "linea"
+    number.wppconnect_api_key = encrypt("k", settings.encryption_keys)
+    db.session.commit()
+    chat = chat_of(number)
+    said = make_message(
+        chat, direction="outbound", status="sent", whatsapp_message_id=f"{number.id}:3EB0A"
+    )
+    with atomic():
+        for content in (Edit(said.whatsapp_message_id, "Mañana"), Deletion("1:3EB0B")):
+            queue_outbound(chat, content)
+        queue_outbound(chat, Reaction(said.whatsapp_message_id, "👍"))
+    with atomic():
+        sessions.connect(number, keys=settings.encryption_keys)
+        sessions.find_session(number.id).token = encrypt("t", settings.encryption_keys)
+    for wamid in ("3EB0C", "3EB0D", "3EB0E"):
+        claims = claim(number, settings)
+        [leaving] = load_outgoing(claims, settings=settings)
+        result = SendResult(f"{number.id}:{wamid}", None)
+        with atomic():
+            record_sent([Accepted(claims[0], result, counts=leaving.counts)], zone=ZONE)
+    day = db.session.scalars(select(NumberDay)).one()
+    # The reaction alone: it reaches the customer as something new.
+    assert (day.sent, day.counted) == (1, 1)
 
 
 def test_an_agents_answer_does_not_wait_behind_what_waits_for_the_limit(number, settings):

@@ -120,11 +120,14 @@ def _keep_names(held: Held) -> None:
 
 def _count(held: Held, *, zone: str) -> None:
     sent: dict[int, tuple[int, int]] = {}
-    for one, _ in held:
+    for one, row in held:
+        if row.amends:
+            continue  # It changes what was counted when it left.
         number_id = one.claim.number_id
         before, counted = sent.get(number_id, (0, 0))
         sent[number_id] = (before + 1, counted + one.counts)
-    limits.count_sent(sent, zone=zone)
+    if sent:
+        limits.count_sent(sent, zone=zone)
 
 
 def _learn_identities(held: Held) -> None:

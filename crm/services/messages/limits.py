@@ -1,6 +1,7 @@
 """A number's daily limit: what counts against it, and what waits when it is near or reached.
 
-On Meta only sends outside the customer's 24 hours count, on WPPConnect all. At 80 % mass sending
+On Meta only sends outside the customer's 24 hours count, on WPPConnect all but edits and deletions:
+they change what was counted already and bring nobody anything new. At 80 % mass sending
 waits; at the limit the other messages of ours that count do what the number says: go on (warn),
 wait for tomorrow (hold), or fail (refuse). What an agent writes never waits, and does not wait
 behind what does. The day is that of the installation's zone.

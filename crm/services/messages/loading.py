@@ -17,7 +17,7 @@ from crm.lib.crypto import DecryptionError, decrypt
 from crm.models import IdentityKind, MessageType, Provider
 from crm.providers.meta import codes
 from crm.providers.meta.client import MetaChannel
-from crm.providers.outbound import Effect, OutboundMessage, ProviderError, Recipient
+from crm.providers.outbound import Deletion, Edit, Effect, OutboundMessage, ProviderError, Recipient
 from crm.providers.wppconnect.client import WppConnectChannel
 from crm.services.messages import limits, window
 from crm.services.messages.claims import Claim, Outgoing, Settings
@@ -98,13 +98,16 @@ def _load(claim: Claim, row: Any, number: Any, *, settings: Settings) -> Outgoin
         raise _refusal("opted_out")
     if row.message_type != MessageType.TEMPLATE and not is_open:
         raise _refusal("window_closed")
-    counts = number.provider == Provider.WPPCONNECT or not is_open
+    content = read_content(row)
+    counts = not isinstance(content, Edit | Deletion) and (
+        number.provider == Provider.WPPCONNECT or not is_open
+    )
     if counts and limits.is_refused(number, claim, settings=settings):
         raise _refusal("daily_limit")
     quote = (row.meta or {}).get("quote") or {}
     leaving = OutboundMessage(
         to=_recipient(row.phone_number, row.identities or {}),
-        content=read_content(row),
+        content=content,
         opaque_id=f"{row.client_key}.{claim.attempt}",
         reply_to=quote.get("message_id"),
     )

@@ -34,6 +34,10 @@ class ServerMedia:
     def download(self, channel: Any, url: str, target: BinaryIO, *, most: int) -> Fetched:
         """Write the bytes to `target`. FetchFault: gone, away, token, too_big, foreign_host."""
         if self._kept is not None and self._kept.exists():
+            if self._kept.stat().st_size > most:
+                # Nobody will take it, ever, and it is large.
+                self.release()
+                raise FetchFault("too_big")
             return _copy(self._kept, target, most=most)
         cut = self._ask(channel, url)
         try:

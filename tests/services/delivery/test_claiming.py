@@ -7,7 +7,9 @@ import pytest
 from crm.db import atomic, db
 from crm.lib.clock import utcnow
 from crm.models import (
+    NumberPace,
     NumberStatus,
+    Provider,
     QueueStatus,
 )
 from crm.providers.outbound import Effect
@@ -135,3 +137,21 @@ def test_a_fast_number_may_start_several_at_once_but_not_all(number, settings):
         queue(make_chat(number=number))
     db.session.commit()
     assert len(claim(number, settings, limit=30).claims) == 9
+
+
+def test_no_two_pauses_of_a_phone_are_alike(number, settings):
+    number.provider, number.rate_limit_per_minute = Provider.WPPCONNECT, 60
+    db.session.commit()
+    pauses = []
+    for _ in range(6):
+        queue(make_chat(number=number))
+        before = utcnow()
+        assert len(claim(number, settings).claims) == 1
+        pace = db.session.get_one(NumberPace, number.id, populate_existing=True)
+        # A second apart in the mean; what the claim itself took is not known.
+        assert pace.free_at - before >= timedelta(seconds=0.6)
+        assert pace.free_at - utcnow() <= timedelta(seconds=1.4)
+        pauses.append(pace.free_at - before)
+        pace.free_at = utcnow() - timedelta(minutes=1)
+        db.session.commit()
+    assert len({round(pause.total_seconds(), 1) for pause in pauses}) > 1
