@@ -111,3 +111,46 @@ SVG_WITH_SCRIPT = (
     b'<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg">'
     b"<script>document.title='run'</script></svg>"
 )
+
+
+def paper(path: Path, *, pages: int = 1, size: tuple[int, int] = (612, 792)) -> Path:
+    """A PDF: the first page is red, the others are blue."""
+    first, *others = (
+        Image.new("RGB", size, "#c02020" if n == 0 else "#2020c0") for n in range(pages)
+    )
+    first.save(path, "PDF", save_all=True, append_images=others)
+    return path
+
+
+def bound(*parts: bytes, trailer: bytes = b"") -> bytes:
+    """A PDF of these objects, numbered from one; the first is the catalogue."""
+    content, places = b"%PDF-1.4\n", []
+    for number, part in enumerate(parts, 1):
+        places.append(b"%010d 00000 n \n" % len(content))
+        content += b"%d 0 obj%s\nendobj\n" % (number, part)
+    count = len(parts) + 1
+    table = b"xref\n0 %d\n0000000000 65535 f \n%s" % (count, b"".join(places))
+    end = b"trailer<</Size %d/Root 1 0 R%s>>\nstartxref\n%d\n%%%%EOF\n"
+    return content + table + end % (count, trailer, len(content))
+
+
+def page(
+    orders: bytes,
+    *more: bytes,
+    box: bytes = b"0 0 612 792",
+    names: bytes = b"",
+    filters: bytes = b"",
+) -> tuple[bytes, ...]:
+    """The objects of a PDF of one page. `more` begin with number 5, `names` its words for them."""
+    return (
+        b"<</Type/Catalog/Pages 2 0 R>>",
+        b"<</Type/Pages/Kids[3 0 R]/Count 1>>",
+        b"<</Type/Page/Parent 2 0 R/MediaBox[%s]/Contents 4 0 R/Resources<</XObject<<%s>>>>>>"
+        % (box, names),
+        stream(orders, filters),
+        *more,
+    )
+
+
+def stream(content: bytes, keys: bytes = b"") -> bytes:
+    return b"<</Length %d%s>>\nstream\n%s\nendstream" % (len(content), keys, content)

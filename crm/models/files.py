@@ -33,8 +33,8 @@ class File(Model):
     """Bytes that we hold. Served only after a permission check, unless `is_public`.
 
     `filename` is ours, random and unguessable; `original_filename` is what people see. `purpose`
-    says what it is for (services/files/purposes.py). `meta`: peaks (0-100, of a sound), voice,
-    animated, pages of what could not be read.
+    says what it is for (services/files/purposes.py). `meta`: kind, peaks (0-100, of a sound),
+    voice, animated, pages (of a PDF).
     """
 
     __tablename__ = "files"

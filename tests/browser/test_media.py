@@ -117,8 +117,7 @@ def test_files_leave_by_dialog_drop_and_paste(
     laura: Page, phones: SimulatorServer, tmp_path: Path
 ) -> None:
     photo = media.picture(tmp_path / "factura.jpg", tells=True)
-    paper = tmp_path / "contrato.pdf"
-    paper.write_bytes(b"%PDF-1.4 contrato")
+    paper = media.paper(tmp_path / "contrato.pdf", pages=2)
     laura.locator(".attach summary").click()
     with laura.expect_file_chooser() as chooser:
         laura.locator("[data-attach='']").click()
@@ -128,6 +127,8 @@ def test_files_leave_by_dialog_drop_and_paste(
     sheet.locator("textarea").fill("Mire la factura")
     sheet.locator(".pick").nth(1).click()
     expect(sheet.locator(".name")).to_have_text("contrato.pdf")
+    # Its first page, as soon as the server has drawn it.
+    expect(sheet.locator(".big-file img")).to_have_js_property("naturalWidth", 640)
     for scheme in ("light", "dark"):
         laura.emulate_media(color_scheme=scheme)
         assert faults_of(laura) == {}, scheme
@@ -225,6 +226,7 @@ def test_nothing_that_is_opened_runs(
         "logo.svg": media.SVG_WITH_SCRIPT,
         "pagina.html": b"<!doctype html><title>x</title><script>document.title='run'</script>",
         "gif.html": media.gif_and_page(),
+        "papel.pdf": media.paper(tmp_path / "papel").read_bytes(),
         "datos.xhtml": b"<html xmlns='http://www.w3.org/1999/xhtml'><script>alert(1)</script></html>",
     }
     for name, content in hostile.items():

@@ -394,14 +394,19 @@ def test_voice_notes_and_films_are_measured(app, meta, tmp_path):
         assert shown.is_voice is wave
 
 
-def test_a_document_keeps_its_name_for_people_only(app, meta, store):
-    content = b"%PDF-1.4 factura"
+def test_a_paper_keeps_its_name_for_people_only_and_shows_its_first_page(
+    app, meta, store, tmp_path
+):
+    content = media.paper(tmp_path / "a.pdf", pages=2).read_bytes()
     name = "../../../etc/\u202efdp.\x01factura \U0001f9fe.pdf"
     meta.scripts[:] = [link_to(meta, content), answer(200, content)]
     told = {"id": PHOTO_ID, "filename": name}
     message = arrive(app, meta, content, message_type="document", meta={"media": told})
     assert fetch(message).status is FetchStatus.DONE
-    (key,) = store.keys()
-    assert "factura" not in key
+    keys = sorted(store.keys())
+    assert [key.partition(".")[2] for key in keys] == ["pdf", "thumbnail.webp"]
+    assert "factura" not in keys[0]
+    shown = bubble_of(message)
+    assert (shown.pages, shown.has_thumbnail) == (2, True)
     file = db.session.query(File).one()
     assert file.original_filename == "fdp.factura \U0001f9fe.pdf"

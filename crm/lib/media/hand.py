@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from crm.lib.media import loops, pictures, sounds
+from crm.lib.media.refusals import Refused
 
 MEGABYTE = 1024 * 1024
 CPU_SECONDS = 20
@@ -27,14 +27,8 @@ def main() -> None:
         told = TASKS[order.pop("task")](
             Path(order.pop("source")), Path(order.pop("folder")), **order
         )
-    except (pictures.TooLarge, sounds.TooLarge):
-        told = {"refused": "pixels"}
-    except sounds.OtherCodec:
-        told = {"refused": "codec"}
-    except loops.Still:
-        told = {"refused": "still"}
-    except sounds.NoPicture:
-        told = {"refused": "sound"}
+    except Refused as refused:
+        told = {"refused": refused.word}
     except MemoryError:
         told = {"refused": "memory"}
     except Exception as error:
@@ -55,35 +49,58 @@ def limit() -> None:
         resource.setrlimit(kind, (most, most))
 
 
+# Each task brings only the library that it needs: loading all of them takes longer than most files.
+
+
 def look(source: Path, folder: Path, *, mime: str) -> dict[str, Any]:
+    if mime == "application/pdf":
+        from crm.lib.media import papers
+
+        return papers.look(source, folder)
     if mime.startswith("image/"):
+        from crm.lib.media import pictures
+
         return pictures.look(source, folder)
+    from crm.lib.media import sounds
+
     if mime.startswith("video/"):
         return sounds.look_at_film(source, folder)
     return sounds.look_at_sound(source)
 
 
 def picture(source: Path, folder: Path, *, mime: str, most: int) -> dict[str, Any]:
+    from crm.lib.media import pictures
+
     return pictures.make(source, folder, most=most)
 
 
 def portrait(source: Path, folder: Path, *, mime: str, side: int) -> dict[str, Any]:
+    from crm.lib.media import pictures
+
     return pictures.portrait(source, folder, side=side)
 
 
 def film(source: Path, folder: Path, *, mime: str) -> dict[str, Any]:
+    from crm.lib.media import sounds
+
     return sounds.make_film(source, folder)
 
 
 def loop(source: Path, folder: Path, *, mime: str) -> dict[str, Any]:
+    from crm.lib.media import loops
+
     return loops.make_loop(source, folder)
 
 
 def voice(source: Path, folder: Path, *, mime: str) -> dict[str, Any]:
+    from crm.lib.media import sounds
+
     return sounds.make_voice(source, folder)
 
 
 def playable(source: Path, folder: Path, *, mime: str) -> dict[str, Any]:
+    from crm.lib.media import sounds
+
     return sounds.make_playable(source, folder)
 
 

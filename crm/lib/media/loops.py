@@ -11,7 +11,8 @@ from typing import Any
 import av
 from PIL import Image, ImageSequence
 
-from crm.lib.media.pictures import MOST_PIXELS, TooLarge
+from crm.lib.media.pictures import MOST_PIXELS
+from crm.lib.media.refusals import Still, TooLarge
 from crm.lib.media.sounds import look_at_film
 
 # Pixels of the longer side; frames at most; what is shorter (seconds) is shown again and again.
@@ -20,10 +21,6 @@ MOST_FRAMES = 600
 SHORTEST = 3.0
 # Browsers take a frame without a time, or with less than this, for a tenth of a second.
 LEAST_MS, USUAL_MS = 20, 100
-
-
-class Still(Exception):
-    """One picture that does not move."""
 
 
 def make_loop(source: Path, folder: Path) -> dict[str, Any]:

@@ -7,6 +7,8 @@ from typing import Any
 
 from PIL import Image, ImageOps
 
+from crm.lib.media.refusals import TooLarge
+
 MOST_PIXELS = 40_000_000
 # Shown at 320 CSS pixels at most; twice that for fine screens.
 THUMBNAIL = 640
@@ -17,10 +19,6 @@ LONGEST_SIDE = 4096
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 # Parts of a file that tell about the camera, its place and its owner.
 TELLING = ("exif", "xmp", "photoshop", "comment", "XML:com.adobe.xmp", "Raw profile type exif")
-
-
-class TooLarge(Exception):
-    """More pixels than we are ready to unpack."""
 
 
 def look(source: Path, folder: Path) -> dict[str, Any]:

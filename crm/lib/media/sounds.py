@@ -13,6 +13,7 @@ from av.audio.resampler import AudioResampler
 from PIL import Image
 
 from crm.lib.media.pictures import MOST_PIXELS, THUMBNAIL
+from crm.lib.media.refusals import NoPicture, OtherCodec, TooLarge
 
 PEAKS = 64
 # A waveform is drawn from samples at this rate; the rest is thrown away while it is decoded.
@@ -21,18 +22,6 @@ RATE = 8000
 VOICE_RATE = 48000
 VOICE_BITS = 32000
 LONGEST_DECODED = 2 * 3600
-
-
-class TooLarge(Exception):
-    """More picture or sound than we are ready to unpack."""
-
-
-class OtherCodec(Exception):
-    """Streams that a WhatsApp film may not have."""
-
-
-class NoPicture(Exception):
-    """A film's container with only sound in it: a phone's recorder writes such."""
 
 
 def look_at_sound(source: Path) -> dict[str, Any]:

@@ -68,6 +68,8 @@ _ENDINGS = {
     "application/zip": "zip",
     "text/plain": "txt",
 } | {mime: ending for ending, (_, mime) in _INSIDE.items()}
+# Documents whose first page we can draw. The files themselves are never shown, only that picture.
+PAPERS = frozenset({"application/pdf"})
 # May be shown inside a page of ours. Never anything that a browser could read as a document.
 INLINE = frozenset(
     {

@@ -38,13 +38,15 @@ class Unreadable(Exception):
 
 @dataclass(frozen=True)
 class Look:
-    """What is known of a file. Measures in pixels and seconds; `peaks` are 0 to 100."""
+    """What is known of a file. Measures in pixels and seconds; `peaks` are 0 to 100; `pages` of a
+    paper."""
 
     width: int | None = None
     height: int | None = None
     seconds: float | None = None
     peaks: tuple[int, ...] = ()
     is_animated: bool = False
+    pages: int | None = None
     thumbnail: Path | None = None
 
 
@@ -58,7 +60,7 @@ class Made:
 
 
 def look_at(source: Path, mime_type: str, *, folder: Path) -> Look:
-    """Measure a picture, sound or film and draw its thumbnail (`folder/thumbnail.webp`).
+    """Measure a picture, sound, film or PDF and draw its thumbnail (`folder/thumbnail.webp`).
 
     Raises Unreadable.
     """
@@ -142,6 +144,7 @@ def read_look(told: dict[str, Any], folder: Path) -> Look:
         seconds=_seconds(told.get("seconds")),
         peaks=tuple(_whole(peak) or 0 for peak in (told.get("peaks") or [])[:PEAKS]),
         is_animated=told.get("animated") is True,
+        pages=_whole(told.get("pages")),
         thumbnail=thumbnail if thumbnail.is_file() else None,
     )
 

@@ -18,7 +18,7 @@ from typing import Any
 import av
 from PIL import Image, ImageDraw, ImageFilter
 
-from crm.lib.media import pictures, sounds
+from crm.lib.media import papers, pictures, sounds
 from crm.lib.paper import Paper
 from crm.lib.pen import FINE, Colour, Pen, finished, ground, lit, save, shadow
 
@@ -43,7 +43,7 @@ def _measure(path: Path, folder: Path) -> dict[str, Any]:
         case ".ogg":
             return sounds.look_at_sound(path)
         case ".pdf":
-            return {}
+            return papers.look(path, folder)
         case _:
             return pictures.look(path, folder)
 

@@ -76,7 +76,14 @@ def prepare_for_message(source: Path, *, name: str, folder: Path) -> Prepared:
         return prepare_for_sound(source, name, mime, folder)
     elif mime.startswith("image/"):
         note = NOTES["other_picture"]
-    return _document(source, name, mime, note)
+    document = _document(source, name, mime, note)
+    if mime not in types.PAPERS:
+        return document
+    try:
+        return replace(document, look=workshop.look_at(source, mime, folder=folder))
+    except Unreadable:
+        # It may have a password, or be broken in a way that its reader mends: it goes as it is.
+        return document
 
 
 def prepare_for_sound(source: Path, name: str, mime: str, folder: Path) -> Prepared:

@@ -136,6 +136,8 @@ def _facts(prepared: Prepared) -> dict[str, Any]:
         facts["peaks"] = list(prepared.look.peaks)
     if prepared.is_voice:
         facts["voice"] = True
+    if prepared.look.pages:
+        facts["pages"] = prepared.look.pages
     if prepared.look.is_animated:
         facts["animated"] = True
     return facts

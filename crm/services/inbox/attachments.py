@@ -32,6 +32,7 @@ class Attachment:
     mime_type: str = ""
     size_bytes: int | None = None
     seconds: int | None = None
+    pages: int | None = None
     box: tuple[int, int] = (MOST, MOST)
     has_thumbnail: bool = False
     wave: str = ""
@@ -89,6 +90,7 @@ def _here(kind: str, file: File, name: str, is_voice: bool) -> Attachment:
         mime_type=file.mime_type,
         size_bytes=file.size_bytes,
         seconds=file.duration_seconds,
+        pages=(file.meta or {}).get("pages"),
         box=fit(file.width, file.height),
         has_thumbnail=file.thumbnail_path is not None,
         wave=draw_wave((file.meta or {}).get("peaks") or []),

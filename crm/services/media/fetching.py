@@ -97,7 +97,8 @@ def prepare(
     if family != "document" and not mime.startswith(f"{family}/"):
         raise FetchFault("wrong_type")
     try:
-        look = Look() if family == "document" else workshop.look_at(source, mime, folder=folder)
+        is_seen = family != "document" or mime in types.PAPERS
+        look = workshop.look_at(source, mime, folder=folder) if is_seen else Look()
     except Unreadable as error:
         # Kept all the same: the customer did send it, and another program may read it.
         log.info("media_not_measured", kind=kind, mime=mime, reason=error.reason)

@@ -133,7 +133,7 @@ function drawCurrent() {
   const { file, kind, address, told, error, note } = current;
   $(".name", dialog).textContent = told?.name ?? file.name;
   const stage = $(".stage", dialog);
-  const shown = `${address}${kind}${Boolean(error)}`;
+  const shown = `${address}${kind}${Boolean(error)}${kind === "document" ? told?.thumbnail : ""}`;
   if (stage.dataset.shown !== shown) {
     stage.dataset.shown = shown;
     stage.replaceChildren(preview(current));
@@ -146,7 +146,7 @@ function drawCurrent() {
   $("textarea", dialog).value = current.caption;
 }
 
-function preview({ file, kind, address, error }) {
+function preview({ file, kind, address, told, error }) {
   // A moving picture goes as a film, and only the picture itself is here to be looked at.
   if (!error && (kind === "image" || file.type === "image/gif")) {
     const image = new Image();
@@ -161,11 +161,18 @@ function preview({ file, kind, address, error }) {
     player.controls = true;
     return player;
   }
-  return sheet(file);
+  return sheet(file, error ? "" : told?.thumbnail);
 }
 
-function sheet(file) {
+// A file by its name; with the picture of its first page once the server has drawn it.
+function sheet(file, page) {
   const big = part(".big-file");
+  if (page) {
+    const image = new Image();
+    image.src = page;
+    image.alt = "";
+    $(".icon", big).replaceWith(image);
+  }
   $("b", big).textContent = file.name;
   $("span", big).textContent = sizeOf(file.size);
   return big;
