@@ -20,7 +20,7 @@ from crm.forms.rules import ACTION_WORDS
 from crm.lib.text import clean
 from crm.models import Campaign, Client, Message, RoutingRule
 from crm.permissions import current_scope, requires, visible_chats
-from crm.services import audit, rules
+from crm.services import audit, rule_drafts, rules
 from crm.services.campaigns import list_campaign_names, load_campaign
 from crm.services.numbers import list_number_names
 from crm.services.routing import preview
@@ -132,6 +132,7 @@ def order_page(
         campaign=campaign,
         rows=rows,
         campaigns=list_campaign_names(scope),
+        drafted=rule_drafts.count_changes(scope.user_id, campaign),
         words=ACTION_WORDS,
         numbers=dict(list_number_names(scope)),
         **values,

@@ -74,7 +74,7 @@ from crm.models.numbers import (
     Provider,
     WhatsappNumber,
 )
-from crm.models.queues import OverflowAction, Queue, RoutingRule, RuleAction
+from crm.models.queues import OverflowAction, Queue, RoutingRule, RuleAction, RuleDraft
 from crm.models.quick_replies import QuickReply
 from crm.models.schedule import ScheduledRun
 from crm.models.settings import Setting
@@ -187,6 +187,7 @@ __all__ = [
     "RoutingRule",
     "RoutingStrategy",
     "RuleAction",
+    "RuleDraft",
     "ScheduledRun",
     "SessionState",
     "Setting",

@@ -91,3 +91,24 @@ class RoutingRule(Model):
     is_active: Mapped[bool] = mapped_column(server_default=text("true"))
     created_at: Mapped[datetime] = mapped_column(Timestamp, server_default=NOW)
     updated_at: Mapped[datetime] = mapped_column(Timestamp, server_default=NOW, onupdate=NOW)
+
+
+class RuleDraft(Model):
+    """One person's changes to a campaign's rules that are not in force: routing never reads them.
+
+    `entries`: the rules as they would be, in their order (services/rule_drafts.py says the shape).
+    `base`: [id, version] of each rule as it stood when they began, in the order of that moment.
+    """
+
+    __tablename__ = "rule_drafts"
+    __table_args__ = (Index("idx_rule_drafts_campaign_id", "campaign_id"),)
+
+    user_id: Mapped[int] = mapped_column(
+        ForeignKey("users.id", ondelete="CASCADE"), primary_key=True
+    )
+    campaign_id: Mapped[int] = mapped_column(
+        ForeignKey("campaigns.id", ondelete="CASCADE"), primary_key=True
+    )
+    entries: Mapped[list[dict[str, Any]]] = mapped_column(JsonB)
+    base: Mapped[list[list[Any]]] = mapped_column(JsonB)
+    updated_at: Mapped[datetime] = mapped_column(Timestamp, server_default=NOW, onupdate=NOW)

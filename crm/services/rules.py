@@ -260,10 +260,11 @@ def _write(rule: RoutingRule, values: Mapping[str, Any]) -> None:
     rule.required_skills = values["required_skills"] or None
     # Conditions that this form does not know stay: another release may have written them.
     kept = {name: value for name, value in (rule.conditions or {}).items() if name not in KNOWN}
-    rule.conditions = {**kept, **_conditions(values)} or None
+    rule.conditions = {**kept, **conditions_of(values)} or None
 
 
-def _conditions(values: Mapping[str, Any]) -> dict[str, Any]:
+def conditions_of(values: Mapping[str, Any]) -> dict[str, Any]:
+    """A form's fields as a rule keeps them."""
     found = {name: values[name] for name in PLAIN if values[name] is not None}
     if "client_tag" in found:
         found["client_tag"] = fold(found["client_tag"])

@@ -174,6 +174,50 @@ def test_a_rule_that_is_being_written_is_tried_on_a_day(cast: Cast, browse: Brow
     assert db.session.get_one(RoutingRule, two.id).name == "Dos"
 
 
+def test_a_draft_is_kept_tried_refused_while_stale_and_saved(cast: Cast, browse: Browse):  # noqa: F811
+    one, two, three = rules_in(cast)
+    gone = make_queue(cast.sales, name="Pasajera")
+    db.session.commit()
+    admin, here = browse(cast.admin), f"/settings/routing/draft/{cast.sales.id}"
+    written = {"name": "Pagos", "campaign_id": cast.sales.id, "is_active": "y", "keyword": "pagar",
+               "action": "assign_queue", "target_queue_id": gone.id}  # fmt: skip
+    wrong = admin.post(f"{here}/rule", data={**written, "name": ""})
+    assert (wrong.status_code, "pagar" in wrong.text) == (422, True)
+    assert admin.post(f"{here}/rule", data=written).status_code == 302
+    order = {"rule": ["n1", three.id, two.id, one.id, "n7", "\x00"], "on": ["n1", one.id, two.id]}
+    page = admin.post(here, data={**order, "do": f"remove:{two.id}"}, follow_redirects=True).text
+    for words in ("will be deleted", "will be switched off", "4 changes, not in force yet"):
+        assert words in page, words
+    assert admin.get(f"{here}/rule?key={two.id}").status_code == 404, "it is to be deleted"
+    assert "Draft: 4 changes" in admin.get(f"/settings/routing/order/{cast.sales.id}").text
+    tried = admin.post(here, data={**order, "do": "try", "day": "2026-01-05"})
+    assert 'id="replay"' in tried.text
+
+    db.session.delete(gone)
+    db.session.commit()
+    for do in ("try", "save"):
+        refused = admin.post(here, data={**order, "do": do})
+        assert refused.status_code == 422
+        assert "These rules need another look first." in refused.text
+    kept = {**written, "target_queue_id": one.target_queue_id}
+    assert admin.post(f"{here}/rule?key=n1", data=kept).status_code == 302
+
+    db.session.get_one(RoutingRule, one.id).name = "Uno ajeno"
+    db.session.commit()
+    stale = admin.post(here, data={**order, "do": "save"})
+    assert stale.status_code == 409
+    assert "Changed: Uno ajeno" in stale.text
+    assert admin.post(here, data={"do": "go_on"}).status_code == 302
+    assert admin.post(here, data={**order, "do": "save"}).status_code == 302
+    db.session.expire_all()
+    rows = db.session.scalars(select(RoutingRule).order_by(RoutingRule.priority.desc())).all()
+    assert [(row.name, row.is_active) for row in rows] == [
+        ("Pagos", True), ("Tres", False), ("Uno ajeno", True),
+    ]  # fmt: skip
+    assert admin.post(here, data={"do": "edit:n1"}, follow_redirects=True).status_code == 404
+    assert admin.post(here, data={"do": "drop"}).status_code == 302
+
+
 def test_a_dry_run_for_nobody_known_says_so(cast: Cast, browse: Browse):  # noqa: F811
     sent = {"campaign_id": cast.sales.id, "text": "Hola", "kind": "text", "client": "3009999999"}
     answer = browse(cast.admin).post("/settings/routing/try", data=sent)

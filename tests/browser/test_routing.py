@@ -147,6 +147,7 @@ def test_rules_are_built_tried_and_put_in_order_by_keys_and_by_drawing(
     stack: RunningStack, sign_in: Callable[..., Page]
 ) -> None:
     page = sign_in(ADMIN)
+    stack.query("DELETE FROM routing_rules")
     for name, word in (("Primera", "uno"), ("Segunda", "dos"), ("Tercera", "tres")):
         page.goto(f"{stack.url}/settings/rules/new")
         page.fill("#name", name)
@@ -190,6 +191,33 @@ def test_rules_are_built_tried_and_put_in_order_by_keys_and_by_drawing(
     page.locator("[data-order] label.switch").nth(1).click()
     page.get_by_role("button", name="Guardar").click()
     expect(page.locator("[data-said]")).to_contain_text("Guardado")
-    kept = stack.query("SELECT name, is_active FROM routing_rules ORDER BY priority DESC, id")
-    assert kept == [("Segunda", True), ("Tercera", False), ("Primera", True)]
+    in_force = "SELECT name, is_active FROM routing_rules ORDER BY priority DESC, id"
+    stood = [("Segunda", True), ("Tercera", False), ("Primera", True)]
+    assert stack.query(in_force) == stood
+
+    # Several changes at once: nothing of the draft is in force before all of it is.
+    page.get_by_role("link", name="Varios cambios a la vez").click()
+    page.get_by_role("button", name="Primera", exact=True).click()
+    page.fill("#name", "Primera de todas")
+    page.get_by_role("button", name="Guardar en el borrador").click()
+    page.get_by_role("button", name="Nueva regla").click()
+    page.fill("#name", "Cuarta")
+    page.select_option("#target_queue_id", label="Ventas · Mayoristas")
+    page.get_by_role("button", name="Guardar en el borrador").click()
+    drafted = page.locator("[data-order] .grow .linkish")
+    expect(drafted).to_have_text(["Segunda", "Tercera", "Primera de todas", "Cuarta"])
+    page.get_by_label("Eliminar: Segunda").click()
+    expect(page.locator("[data-order] .gone")).to_contain_text("se eliminará")
+    expect(page.locator("[data-order][data-ready]")).to_be_visible()
+    page.get_by_label("Subir: Cuarta").click()
+    expect(drafted).to_have_text(["Tercera", "Cuarta", "Primera de todas"])
+    page.get_by_role("button", name="Probar con ese día").last.click()
+    expect(page.locator("#replay")).to_be_focused()
+    expect(page.locator(".savebar")).to_contain_text("3 cambios, todavía sin aplicar")
+    assert stack.query(in_force) == stood
+    page.get_by_role("button", name="Aplicar todo").click()
+    expect(page.locator("[data-said]")).to_contain_text("3 cambios ya están vigentes")
+    assert stack.query(in_force) == [
+        ("Tercera", False), ("Cuarta", True), ("Primera de todas", True),
+    ]  # fmt: skip
     stack.query("DELETE FROM routing_rules")

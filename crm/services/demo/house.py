@@ -23,7 +23,9 @@ from crm.models import (
     Queue,
     QuickReply,
     Role,
+    RoutingRule,
     RoutingStrategy,
+    RuleAction,
     Template,
     TemplateStatus,
     User,
@@ -124,6 +126,35 @@ QUEUES = {
     "VENTAS": (("General", 0), ("Mayoristas", 5)),
     "SOPORTE": (("Soporte técnico", 0), ("Garantías", 3)),
 }
+# code -> (name, conditions, what it does), the first is asked first
+RULES: dict[str, tuple[tuple[str, dict[str, Any], dict[str, Any]], ...]] = {
+    "VENTAS": (
+        (
+            "Garantías van a Soporte",
+            {"keyword": "garantía, garantías"},
+            {"action": RuleAction.TRANSFER_CAMPAIGN, "campaign": "SOPORTE"},
+        ),
+        (
+            "Clientes mayoristas primero",
+            {"client_tag": "mayorista"},
+            {"action": RuleAction.ASSIGN_QUEUE, "queue": "Mayoristas", "set_priority": "high"},
+        ),
+        (
+            "Preguntan al por mayor",
+            {"keyword": "mayor, mayorista, docena, docenas"},
+            {"action": RuleAction.ASSIGN_QUEUE, "queue": "Mayoristas"},
+        ),
+        ("Todo lo demás", {}, {"action": RuleAction.ASSIGN_QUEUE, "queue": "General"}),
+    ),
+    "SOPORTE": (
+        (
+            "Garantías",
+            {"keyword": "garantía, garantías, factura"},
+            {"action": RuleAction.ASSIGN_QUEUE, "queue": "Garantías"},
+        ),
+        ("Todo lo demás", {}, {"action": RuleAction.ASSIGN_QUEUE, "queue": "Soporte técnico"}),
+    ),
+}
 # campaign code or None for everybody, shortcut, title, text
 QUICK_REPLIES = (
     (None, "/saludo", "Saludo", "Buen día, gracias por escribirnos. ¿En qué le puedo ayudar?"),
@@ -191,6 +222,8 @@ def build_house(*, password: str, access_token: str, keys: Sequence[str]) -> Hou
         for name, priority in rows
     }
     db.session.add_all(queues.values())
+    db.session.flush()
+    write_rules(campaigns, queues)
     link_house(people, campaigns, numbers)
     furnish(campaigns, numbers, author=people["admin"])
     db.session.flush()
@@ -236,6 +269,24 @@ def hire_people(password: str) -> dict[str, User]:
         )
         for person in PEOPLE
     }
+
+
+def write_rules(campaigns: dict[str, Campaign], queues: dict[str, Queue]) -> None:
+    for code, rows in RULES.items():
+        for place, (name, conditions, deed) in enumerate(reversed(rows), start=1):
+            queue, campaign = queues.get(deed.get("queue", "")), deed.get("campaign")
+            db.session.add(
+                RoutingRule(
+                    campaign_id=campaigns[code].id,
+                    name=name,
+                    priority=place * 10,
+                    conditions=conditions or None,
+                    action=deed["action"],
+                    target_queue_id=queue.id if queue else None,
+                    target_campaign_id=campaigns[campaign].id if campaign else None,
+                    set_priority=deed.get("set_priority"),
+                )
+            )
 
 
 def link_house(

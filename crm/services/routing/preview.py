@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -64,12 +65,17 @@ class Difference:
 
 @dataclass(frozen=True)
 class Replay:
-    """A day's chats against a changed set of rules. `matched`: rule name -> how many it decides."""
+    """A day's chats against a changed set of rules.
+
+    `matched`: (rule or "", how many chats it decides now, how many with the change), the busiest
+    first. `moves`: (from where, to where, how many), the most first.
+    """
 
     total: int
     changed: int
     differences: tuple[Difference, ...]
-    matched: tuple[tuple[str, int], ...]
+    matched: tuple[tuple[str, int, int], ...]
+    moves: tuple[tuple[str, str, int], ...]
     cut: bool
 
 
@@ -175,21 +181,34 @@ def replay_day(campaign: Campaign, day: datetime, changed: Sequence[Rule]) -> Re
     then = _with_rules(then, campaign.id, changed)
     names = _Names(now)
     differences: list[Difference] = []
-    counts: dict[str, int] = {}
-    moved = 0
+    matched_before, matched_after = Counter[int | None](), Counter[int | None]()
+    moves = Counter[tuple[str, str]]()
+    titles: dict[int | None, str] = {None: ""}
     for chat in chats:
         before = decide(now, campaign.id, facts[chat.id])
         after = decide(then, campaign.id, facts[chat.id])
-        counts[after.rule.name if after.rule else ""] = (
-            counts.get(after.rule.name if after.rule else "", 0) + 1
-        )
+        for decision, counts in ((before, matched_before), (after, matched_after)):
+            rule_id = decision.rule.id if decision.rule else None
+            counts[rule_id] += 1
+            # A rule that has another name with the change is shown by that one.
+            titles[rule_id] = decision.rule.name if decision.rule else ""
         if _same(before, after):
             continue
-        moved += 1
+        moves[names.of(before), names.of(after)] += 1
         if len(differences) < MOST_SHOWN:
             differences.append(_difference(chat, facts[chat.id], before, after, names))
-    ranked = tuple(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
-    return Replay(len(chats), moved, tuple(differences), ranked, cut)
+    rows = [
+        (titles[rule_id], matched_before[rule_id], matched_after[rule_id])
+        for rule_id in matched_before | matched_after
+    ]
+    return Replay(
+        total=len(chats),
+        changed=moves.total(),
+        differences=tuple(differences),
+        matched=tuple(sorted(rows, key=lambda row: (-max(row[1:]), row[0]))),
+        moves=tuple((*move, count) for move, count in moves.most_common()),
+        cut=cut,
+    )
 
 
 def rules_of(campaign_id: int) -> list[RoutingRule]:
