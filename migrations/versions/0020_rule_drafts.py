@@ -4,8 +4,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-revision = "0019_rule_drafts"
-down_revision = "0018_code_templates"
+revision = "0020_rule_drafts"
+down_revision = "0019_queue_crashes"
 branch_labels = None
 depends_on = None
 
