@@ -41,11 +41,11 @@ bench: ## Measure throughput and latency against a floor of the same run
 	@sh scripts/set_up.sh dev
 	@exec $(VENV_PYTHON) -m benchmarks $(ARGS)
 
-faults: ## Kill, cut and restart real processes, three times over; ten thousand races
+faults: ## Kill, cut and restart real processes, three times over and in full size; ten thousand races
 	@sh scripts/set_up.sh dev
 	@CHARLA_RACES=10000 $(VENV_PYTHON) -m pytest -q tests/services/test_routing_races.py -k one_free_place
 	@CHARLA_RACES=10000 $(VENV_PYTHON) -m pytest -q tests/services/delivery/test_claim_races.py
-	@for round in 1 2 3; do $(VENV_PYTHON) -m pytest -q tests/faults $(ARGS) || exit 1; done
+	@for round in 1 2 3; do CHARLA_FAULTS=full $(VENV_PYTHON) -m pytest -q -s -m faults tests/faults tests/jobs $(ARGS) || exit 1; done
 
 clean: ## Remove what was installed and built here; the data in var/ stays
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache

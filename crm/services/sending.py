@@ -35,9 +35,10 @@ STOP = text("""
 """)
 
 HOLD = text("""
-    UPDATE number_pace SET
-        held_until = clock_timestamp() + make_interval(secs => :seconds), hold_tries = :tries
-    WHERE whatsapp_number_id = :number_id
+    INSERT INTO number_pace (whatsapp_number_id, held_until, hold_tries)
+    VALUES (:number_id, clock_timestamp() + make_interval(secs => :seconds), :tries)
+    ON CONFLICT (whatsapp_number_id) DO UPDATE
+    SET held_until = excluded.held_until, hold_tries = excluded.hold_tries
 """)
 
 HOLD_TRIES = text("SELECT hold_tries FROM number_pace WHERE whatsapp_number_id = :number_id")

@@ -13,11 +13,11 @@ from tests.simulator.server import SimulatorServer
 from tests.stack import RunningStack, running_stack
 
 SETTINGS = {
-    "CRM_SWEEP_SECONDS": "1",
+    "CRM_SWEEP_SECONDS": "0.5",
     "CRM_LEASE_SECONDS": "4",
     "CRM_PROVIDER_SECONDS": "3",
     "CRM_RETRY_BASE_SECONDS": "0.2",
-    "CRM_UNCERTAIN_HOLD_SECONDS": "2",
+    "CRM_UNCERTAIN_HOLD_SECONDS": "1",
     "SIMULATOR_DELAY_SCALE": "0.1",
 }
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gzip
 import socket
+import time
 from collections import defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +26,7 @@ from crm.jobs.schedule import SWEEPS
 from crm.models import Chat, Message, WebhookEvent
 from crm.services import routing
 from tests.factories import make_campaign, make_number
+from tests.faults.sizes import percentiles, size
 from tests.providers.deliveries import PHONE_NUMBER_ID, body, sign, words
 from tests.realtime.pages import Server, gunicorn_server, wait_until
 from tests.services.way_in import NOW, past, take_in
@@ -33,13 +35,18 @@ Production = tuple[Server, Popen[bytes]]
 MEGABYTE = 1024 * 1024
 
 
+@pytest.fixture(scope="module")
+def web(migrated_app: Flask, environment: dict[str, str]) -> Iterator[Production]:
+    with gunicorn_server(migrated_app, environment) as running:
+        yield running
+
+
 @pytest.fixture
-def production(app: Flask, environment: dict[str, str]) -> Iterator[Production]:
+def production(app: Flask, web: Production) -> Production:
     """The web server as it runs for real, and no worker beside it."""
     make_number(campaign=make_campaign(), meta_phone_number_id=PHONE_NUMBER_ID)
     db.session.commit()
-    with gunicorn_server(app, environment) as running:
-        yield running
+    return web
 
 
 def deliver(server: Server, raw: bytes, **headers: str) -> int:
@@ -93,27 +100,34 @@ def test_d5_slow_zipped_and_huge_bodies_cost_little_and_hold_nobody_up(
 
 def test_d10_without_a_worker_every_word_is_stored_in_its_order(production: Production) -> None:
     server, _process = production
-    people = [f"5731{n:08d}" for n in range(12)]
+    people = [f"5731{n:08d}" for n in range(size(12, 100))]
+    each = size(25, 100)
+    seconds: list[float] = []
 
     def write(person: str) -> list[int]:
-        return [
-            deliver(server, body(words(f"{person}.{n}", f"{n}", sender=person, at=NOW + n)))
-            for n in range(25)
-        ]
+        codes = []
+        for n in range(each):
+            raw = body(words(f"{person}.{n}", f"{n}", sender=person, at=NOW + n))
+            begun = time.perf_counter()
+            codes.append(deliver(server, raw))
+            seconds.append(time.perf_counter() - begun)
+        return codes
 
-    with ThreadPoolExecutor(len(people)) as pool:
+    # Twelve at a time, as often as the next one may come: a provider waits for each answer.
+    with ThreadPoolExecutor(12) as pool:
         assert {code for codes in pool.map(write, people) for code in codes} == {200}
 
     threads: dict[str, list[str]] = defaultdict(list)
     for wamid in stored():
         threads[wamid.partition(".")[0]].append(wamid.partition(".")[2])
-    assert threads == {person: [str(n) for n in range(25)] for person in people}
+    assert threads == {person: [str(n) for n in range(each)] for person in people}
     chats = db.session.scalars(select(Chat)).all()
     assert {(chat.status, chat.message_count, chat.unread_count) for chat in chats} == {
-        ("new", 25, 25)
+        ("new", each, each)
     }
     # Whenever a worker comes, it finds them all.
     wait_until(lambda: len(unrouted()) == len(people))
+    print(f"\n{len(seconds)} deliveries without a worker: {percentiles(seconds)}")
 
 
 def test_d11_what_was_committed_and_never_rung_for_is_found_by_the_clock(app: Flask) -> None:

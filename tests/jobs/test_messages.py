@@ -3,126 +3,33 @@
 import dataclasses
 import threading
 import time
-from collections import Counter, defaultdict
+from collections import Counter
 
 import pytest
-from flask import current_app
 from sqlalchemy import select, text
 
 from crm.db import atomic, db
 from crm.doorbell import ring
 from crm.extensions import redis_client
 from crm.jobs import messages as job
-from crm.lib.crypto import encrypt
 from crm.models import (
-    Message,
     MessageStatus,
     NumberStatus,
     QueuedMessage,
-    QueueStatus,
     WhatsappNumber,
 )
 from crm.services.messages.contents import Text
 from crm.services.messages.outbound import Priority, queue_outbound
-from tests.factories import make_campaign, make_chat, make_client, make_number
-from tests.simulator.server import NUMBER, NUMBER_2, simulator_server
-
-
-@pytest.fixture(scope="module")
-def simulator():
-    with simulator_server() as server:
-        yield server
-
-
-@pytest.fixture
-def whatsapp(simulator):
-    simulator.clear_faults()
-    simulator.reset()
-    simulator.settings(limits=False)
-    return simulator
-
-
-@pytest.fixture
-def product(database, whatsapp):
-    """The application, set to speak to the simulator, with short times."""
-    before = database.config["CRM"]
-    database.config["CRM"] = dataclasses.replace(
-        before,
-        meta_graph_url=whatsapp.graph_url,
-        lease_seconds=5,
-        uncertain_hold_seconds=0.5,
-        retry_base_seconds=0.05,
-        provider_seconds=1.5,
-    )
-    yield database
-    database.config["CRM"] = before
-
-
-@pytest.fixture
-def number(product, whatsapp):
-    return number_at(product, whatsapp, NUMBER)
-
-
-def number_at(product, whatsapp, phone_number_id):
-    keys = product.config["CRM"].encryption_keys
-    number = make_number(
-        campaign=make_campaign(),
-        meta_phone_number_id=phone_number_id,
-        meta_access_token=encrypt(whatsapp.token, keys),
-        rate_limit_per_minute=0,
-    )
-    db.session.commit()
-    return number
-
-
-def open_chat(whatsapp, number):
-    """A chat with a customer who has just written, on both sides of the wire."""
-    client = make_client()
-    wa_id = client.phone_number.lstrip("+")
-    whatsapp.say(wa_id=wa_id, number_id=number.meta_phone_number_id, name="Ana", text="Hola")
-    chat = make_chat(number=number, client=client)
-    db.session.commit()
-    return chat
-
-
-def write(chat, words):
-    with atomic():
-        return queue_outbound(chat, Text(words))
-
-
-def drain(number):
-    """The job, as the worker runs it: it ends with a session of its own."""
-    number_id = number.id
-    with current_app.app_context():
-        job.deliver(number_id)
-
-
-def drain_until_quiet(number, *, seconds=20):
-    """What the clock does: ring again for what is due, until nothing waits."""
-    deadline = time.monotonic() + seconds
-    while True:
-        drain(number)
-        db.session.rollback()
-        waiting = select(QueuedMessage.id).where(
-            QueuedMessage.status.in_([QueueStatus.PENDING, QueueStatus.PROCESSING])
-        )
-        if not db.session.scalars(waiting).all():
-            return
-        assert time.monotonic() < deadline, "something waits for ever"
-        time.sleep(0.05)
-
-
-def statuses():
-    db.session.expire_all()
-    return Counter(db.session.scalars(select(Message.status)))
-
-
-def accepted_texts(whatsapp):
-    """What the provider took, in its order, per recipient."""
-    per_person = defaultdict(list)
-    for row in whatsapp.accepted():
-        per_person[row["wa_id"]].append(row["text"])
-    return per_person
+from tests.jobs.sending import (
+    accepted_texts,
+    drain,
+    drain_until_quiet,
+    number_at,
+    open_chat,
+    statuses,
+    write,
+)
+from tests.simulator.server import NUMBER, NUMBER_2
 
 
 def test_it_sends_what_is_queued_and_keeps_the_providers_id(whatsapp, number):
@@ -390,31 +297,6 @@ def test_a_row_that_nobody_can_read_fails_alone(whatsapp, number):
     assert {row["text"] for row in whatsapp.accepted()} == {"Después", "Buenos días"}
 
 
-def test_mass_sending_lets_living_people_pass(product, whatsapp, number):
-    bulk = [open_chat(whatsapp, number) for _ in range(120)]
-    live = [open_chat(whatsapp, number) for _ in range(5)]
-    with atomic():
-        for chat in bulk:
-            queue_outbound(chat, Text("Promoción"), priority=Priority.BULK)
-    whatsapp.set_fault("slow", seconds=0.3)
-    draining = threading.Thread(target=drain_by_id, args=(product, number.id))
-    draining.start()
-    deadline = time.monotonic() + 30
-    while len(whatsapp.accepted()) < 10:
-        assert time.monotonic() < deadline, "nothing leaves"
-        time.sleep(0.01)
-    with atomic():
-        for chat in live:
-            queue_outbound(chat, Text("Respuesta"), priority=Priority.AGENT)
-    draining.join(60)
-    drain_until_quiet(number)
-    order = [row["text"] for row in whatsapp.accepted()]
-    assert Counter(order) == {"Promoción": 120, "Respuesta": 5}
-    # Ahead of them only what was at the provider's door when they were written.
-    last = max(n for n, text in enumerate(order) if text == "Respuesta")
-    assert last < 110, order
-
-
 def test_an_answer_takes_the_mass_message_before_it_in_its_chat_along(whatsapp, number):
     """It would else wait until the mass sending comes to this customer."""
     bulk = [open_chat(whatsapp, number) for _ in range(60)]
@@ -479,8 +361,3 @@ def test_a_hundred_refusals_at_once_are_written_down_with_few_connections(
     assert statuses() == {MessageStatus.SENT: 100}, "a refusal that is not recorded is uncertain"
     # Half of the pool for the threads, and one each for who claims, who writes outcomes, this test.
     assert max(most) <= product.config["CRM"].database_pool_size + 3
-
-
-def drain_by_id(product, number_id):
-    with product.app_context():
-        job.deliver(number_id)

@@ -19,7 +19,7 @@ from crm.lib.clock import utcnow
 from crm.models import Message, MessageStatus, QueuedMessage, QueueStatus
 from crm.providers.base import Receipt
 from crm.providers.outbound import Effect, ProviderError, SendResult, Text
-from crm.services.messages import delivery, outcomes
+from crm.services.messages import delivery, outcomes, stuck
 from crm.services.messages.accepted import Accepted, record_sent
 from crm.services.messages.claims import Claim, Settings
 from crm.services.messages.outbound import queue_outbound
@@ -75,7 +75,9 @@ class Delivery:
     def claim(self, pick: int) -> None:
         with atomic():
             rooms = {self.number.id: 1 + pick % 3}
-            claimed = delivery.claim_due(rooms, owner=uuid.uuid4(), settings=SETTINGS)
+            claimed = delivery.claim_due(
+                rooms, owner=uuid.uuid4(), settings=SETTINGS, suspects=pick % 4 == 0
+            )
         self.workers += [Worker(claim) for claim in claimed.claims]
 
     def call(self, pick: int) -> None:
@@ -142,6 +144,8 @@ class Delivery:
             own = set(db.session.scalars(select(Message.id).where(Message.chat_id == chat.id)))
             in_order = [message_id for message_id in taken if message_id in own]
             assert in_order == sorted(in_order), f"out of order: {in_order}"
+        # Time is moved about here, so only what is wrong at any time counts.
+        assert stuck.find_lost(seconds=10**6, unresolved_seconds=10**6) == []
 
     def end(self) -> None:
         """Everything comes back to life: each message ends, and rightly."""
@@ -149,6 +153,7 @@ class Delivery:
         for _ in range(60):
             self.leases_end(0)
             self.time_passes(0)
+            self.claim(0)
             self.claim(2)
             while self.workers:
                 self.call(YES)
@@ -166,6 +171,9 @@ class Delivery:
                 assert message.status in (MessageStatus.DELIVERED, MessageStatus.READ)
             else:
                 assert message.status in (MessageStatus.FAILED, MessageStatus.UNCERTAIN)
+        with atomic():
+            outcomes.flag_unresolved([self.number.id], settings=SETTINGS)
+        assert stuck.find_lost(seconds=0) == []
 
     # -- tools -----------------------------------------------------------------------------------
 

@@ -1,0 +1,146 @@
+"""Many messages at once (A16, D10): people pass a mass sending, and every chat keeps its order.
+
+Small here; in `make faults` ten thousand beside fifty, and three thousand of one number.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter, defaultdict
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from sqlalchemy import text
+
+from crm.db import atomic, db
+from crm.jobs.under_way import THREADS_PER_NUMBER
+from crm.models import Chat, WhatsappNumber
+from crm.services.messages import stuck
+from crm.services.messages.contents import Text
+from crm.services.messages.outbound import Priority, queue_outbound
+from tests.faults.processes import wait_until
+from tests.faults.sizes import percentiles, size
+from tests.jobs.sending import (
+    drain_until_quiet,
+)
+from tests.simulator.server import SimulatorServer
+
+pytestmark = pytest.mark.faults
+
+CROWD = text("""
+    WITH people AS (
+        INSERT INTO clients (first_name, phone_number)
+        SELECT 'Cliente ' || n, '+' || (573300000000 + n) FROM generate_series(1, :count) AS n
+        RETURNING id, phone_number
+    ), known AS (
+        INSERT INTO client_identities (client_id, kind, value)
+        SELECT id, 'wa_id', ltrim(phone_number, '+') FROM people
+    )
+    INSERT INTO chats (client_id, campaign_id, whatsapp_number_id, case_number, status, owner,
+                       last_inbound_at)
+    SELECT people.id, c.campaign_id, :number_id, 'M-' || people.id, 'active', 'human', now()
+    FROM people,
+         (SELECT campaign_id FROM campaign_numbers WHERE whatsapp_number_id = :number_id) AS c
+    RETURNING id
+""")
+
+QUEUE = text("""
+    WITH written AS (
+        INSERT INTO messages (chat_id, client_id, whatsapp_number_id, direction, message_type,
+                              content, client_key, status, max_retries)
+        SELECT c.id, c.client_id, c.whatsapp_number_id, 'outbound', 'text',
+               :words || ' ' || c.id || ' ' || n, gen_random_uuid(), 'pending', 6
+        FROM generate_series(1, :each) AS n, chats c WHERE c.id = ANY(CAST(:chats AS int[]))
+        ORDER BY n, c.id
+        RETURNING id, chat_id, whatsapp_number_id
+    )
+    INSERT INTO message_queue (message_id, chat_id, whatsapp_number_id, priority, scheduled_at)
+    SELECT id, chat_id, whatsapp_number_id, :priority, clock_timestamp() FROM written ORDER BY id
+""")
+
+
+def gather(number: WhatsappNumber, *, count: int) -> list[int]:
+    """So many customers who have just written; the ids of their chats."""
+    with atomic():
+        found = db.session.scalars(CROWD, {"count": count, "number_id": number.id})
+        return sorted(found)
+
+
+def write_to_all(chats: list[int], words: str, *, each: int = 1, priority: Priority) -> None:
+    given = {"chats": chats, "words": words, "each": each, "priority": int(priority)}
+    with atomic():
+        db.session.execute(QUEUE, given)
+
+
+def drain_beside(product: Flask, number_id: int) -> threading.Thread:
+    def work() -> None:
+        with product.app_context():
+            drain_until_quiet(db.session.get_one(WhatsappNumber, number_id), seconds=600)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    return thread
+
+
+def count_accepted(whatsapp: SimulatorServer) -> int:
+    ledger: Path = whatsapp.data_dir / "accepted.jsonl"
+    return ledger.read_bytes().count(b"\n") if ledger.exists() else 0
+
+
+def test_mass_sending_lets_living_people_pass(
+    product: Flask,
+    whatsapp: SimulatorServer,
+    number: WhatsappNumber,
+) -> None:
+    whatsapp.settings(enforce_window=False)
+    many, live = size(400, 10_000), size(10, 50)
+    chats = gather(number, count=many + live)
+    write_to_all(chats[:many], "Promoción", priority=Priority.BULK)
+    whatsapp.set_fault("slow", seconds=0.1)
+    draining = drain_beside(product, number.id)
+    ahead: dict[str, tuple[int, float]] = {}
+    for n, chat_id in enumerate(chats[many:], start=1):
+        # All along the mass sending, and the last ones well before its end.
+        due = n * many // (live + 5)
+        wait_until(lambda due=due: count_accepted(whatsapp) >= due, "the mass leaves", seconds=600)
+        with atomic():
+            queue_outbound(db.session.get_one(Chat, chat_id), Text(f"Respuesta {chat_id}"),
+                           priority=Priority.AGENT)  # fmt: skip
+        ahead[f"Respuesta {chat_id}"] = count_accepted(whatsapp), time.time()
+    draining.join()
+
+    rows = whatsapp.accepted()
+    assert Counter(Counter(row["text"] for row in rows).values()) == {1: many + live}
+    for place, row in enumerate(rows):
+        if row["text"] in ahead:
+            # Before it only what was claimed already when it was written.
+            passed_by = place - ahead[row["text"]][0]
+            assert passed_by <= 2 * THREADS_PER_NUMBER, row
+    waits = [row["at"] - ahead[row["text"]][1] for row in rows if row["text"] in ahead]
+    print(f"\n{live} answers beside a mass of {many}: {percentiles(waits)}")
+    assert stuck.find_lost() == []
+
+
+def test_a_pile_of_one_number_leaves_once_and_each_chat_in_its_order(
+    product: Flask,
+    whatsapp: SimulatorServer,
+    number: WhatsappNumber,
+) -> None:
+    """No worker for a while: everything waits, and then it leaves."""
+    whatsapp.settings(enforce_window=False)
+    chats = gather(number, count=size(20, 100))
+    each = size(8, 30)
+    write_to_all(chats, "Pedido", each=each, priority=Priority.AGENT)
+    begun = time.time()
+    drain_beside(product, number.id).join()
+
+    rows = whatsapp.accepted()
+    order: dict[str, list[int]] = defaultdict(list)
+    for row in rows:
+        _, chat_id, n = row["text"].split()
+        order[chat_id].append(int(n))
+    assert order == {str(chat_id): list(range(1, each + 1)) for chat_id in chats}
+    print(f"\n{len(rows)} of one number: {percentiles([row['at'] - begun for row in rows])}")
+    assert stuck.find_lost() == []
