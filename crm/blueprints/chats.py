@@ -273,8 +273,15 @@ def withdraw(chat_id: int) -> ResponseReturnValue:
 @blueprint.get("/<int:chat_id>/why")
 @requires("chats.read")
 def why(chat_id: int) -> ResponseReturnValue:
-    """Who would get this chat now, and what keeps the others; `?all=1` names everybody."""
+    """Who would get this chat now, and what keeps the others; `?all=1` names everybody.
+
+    `?event=`: everybody at one of its decisions, whose receipt names ten and ten.
+    """
     chat = load_chat(current_scope(), chat_id)
+    event = request.args.get("event", "")
+    if event.isascii() and event.isdigit() and len(event) < 19:
+        past = routing.explain_past(chat, int(event))
+        return render_template("chats/why_then.html", frame=frame(), chat=chat, past=past)
     everybody = request.args.get("all") == "1"
     answer = routing.explain_wait(chat, everybody=everybody)
     return render_template(

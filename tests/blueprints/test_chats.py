@@ -10,10 +10,10 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import select
 
-from crm.db import db
+from crm.db import atomic, db
 from crm.lib.clock import utcnow
-from crm.models import AgentStatus, Chat, ChatNote, ChatStatus, PendingReason, User
-from crm.services import sessions
+from crm.models import AgentStatus, Chat, ChatEvent, ChatNote, ChatStatus, PendingReason, User
+from crm.services import routing, sessions
 from tests.cast import Cast, make_cast
 from tests.factories import (
     link_agent,
@@ -292,6 +292,22 @@ def test_all_names_are_computed_when_asked(cast, browse):
     assert (some.count("Agente"), everybody.count("Agente")) == (10, 14)
     assert "Show everybody" in some
     assert "Show everybody" not in everybody
+
+    # A decision of the past keeps ten; the others are read from the log of its moment.
+    cast.jhon.agent_status = AgentStatus.PAUSED
+    cast.laura.max_concurrent_chats = 2
+    db.session.commit()
+    with atomic():
+        routing.route_chat(chat.id)
+    event = db.session.scalars(
+        select(ChatEvent).where(ChatEvent.chat_id == chat.id, ChatEvent.kind == "assigned")
+    ).one()
+    link = f"/inbox/{chat.id}/why?event={event.id}"
+    assert link in marta.get(f"/inbox/{chat.id}").text
+    then = marta.get(link, headers=FRAGMENT).text
+    assert "Laura Gómez" in then
+    assert (then.count("Agente"), "and also" in then) == (14, False)
+    assert marta.get(f"/inbox/{chat.id}/why?event={event.id + 99}").status_code == 404
 
 
 def test_without_script_each_dialog_is_a_page(cast, browse):

@@ -14,7 +14,7 @@ from crm.services.routing.assign import (
     route_chat,
     serve_after,
 )
-from crm.services.routing.explain import explain_wait, list_offers
+from crm.services.routing.explain import explain_past, explain_wait, list_offers
 from crm.services.routing.sweep import (
     find_chats_to_tend,
     find_drainable_campaigns,
@@ -28,6 +28,7 @@ __all__ = [
     "drain_agent",
     "drain_campaign",
     "explain_chat",
+    "explain_past",
     "explain_wait",
     "find_chats_to_tend",
     "find_drainable_campaigns",

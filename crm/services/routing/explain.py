@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import aliased
 
 from crm.db import database_now, db
+from crm.errors import NotFound
 from crm.models import Campaign, Chat, ChatEvent, ChatStatus, Client, Queue, User
 from crm.services import hours
 from crm.services.inbox.naming import ClientName, full_name, name_client
@@ -82,6 +84,65 @@ def explain_wait(chat: Chat, *, everybody: bool = False) -> Answer:
         skills=tuple(chat.required_skills or ()),
         total=total,
         more=total > shown,
+    )
+
+
+KINDS = ("candidates", "left_out")
+
+
+@dataclass(frozen=True)
+class Past:
+    """A decision that was made. `receipt`: as it was kept, with those whom it only counts."""
+
+    at: datetime
+    receipt: dict[str, Any]
+
+
+def explain_past(chat: Chat, event_id: int) -> Past:
+    """One of the chat's decisions with everybody, of whom its receipt keeps ten and ten.
+
+    Those ten stay as they were kept. The others' states and loads are read from the log, for the
+    moment before it; who works there, skills, rights and limits nobody keeps, so they are today's.
+    NotFound for an event without a choice.
+    """
+    event = db.session.scalar(
+        select(ChatEvent).where(
+            ChatEvent.id == event_id,
+            ChatEvent.chat_id == chat.id,
+            ChatEvent.data["routing"].has_key("strategy"),
+        )
+    )
+    if event is None:
+        raise NotFound
+    kept = (event.data or {})["routing"]
+    again = explain_chat(
+        # A chat as it stood, never added to the session.
+        Chat(
+            campaign_id=chat.campaign_id,
+            client_id=chat.client_id,
+            required_skills=kept.get("skills"),
+        ),
+        everybody=True,
+        # The decision itself is not part of what it was made on.
+        at=event.created_at - timedelta(microseconds=1),
+    )
+    known = {agent["user_id"] for kind in KINDS for agent in kept.get(kind) or ()}
+    whole = {
+        kind: [
+            *(kept.get(kind) or ()),
+            *(agent for agent in again[kind] if agent["user_id"] not in known),
+        ]
+        for kind in KINDS
+    }
+    counts = Counter(agent["why"] for agent in whole["left_out"])
+    return Past(
+        event.created_at,
+        {
+            **kept,
+            **whole,
+            "candidate_count": len(whole["candidates"]),
+            "left_out_counts": dict(counts),
+        },
     )
 
 
