@@ -4,14 +4,52 @@ The gevent worker patches the standard library before it loads the application, 
 that opens sockets may be imported at the top of this file.
 """
 
+import contextlib
 import os
 import resource
 import sys
+import weakref
+
+import gevent
+from gunicorn.workers.ggevent import GeventWorker
 
 # A hoster's router comes from outside; `make run` sets CRM_BIND to this machine alone.
 host = os.environ.get("CRM_BIND") or "0.0.0.0"  # noqa: S104
 bind = f"{host}:{os.environ.get('PORT') or '8000'}"
-worker_class = "gevent"
+
+
+class Worker(GeventWorker):
+    """At a stop, gunicorn waits for a browser's idle, kept-alive connections as for requests under
+    way: each stop would take all of `graceful_timeout`. Here they can be ended."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self._served = weakref.WeakSet()
+        self._idle = {}
+
+    @contextlib.contextmanager
+    def timeout_ctx(self):
+        """Around the wait for a connection's next request."""
+        connection = gevent.getcurrent()
+        # One that is new may have its first request on the way.
+        may_end = connection in self._served
+        self._served.add(connection)
+        seconds = self.cfg.keepalive if self.alive or not may_end else 0
+        with gevent.Timeout(seconds, False) as patience:
+            if may_end:
+                self._idle[connection] = patience
+            try:
+                yield
+            finally:
+                self._idle.pop(connection, None)
+
+    def end_idle_connections(self):
+        """As if their patience (`keepalive`) had run out."""
+        for connection, patience in list(self._idle.items()):
+            connection.kill(patience, block=False)
+
+
+worker_class = Worker
 # Each process has a hub of its own that hears every event, so several work side by side.
 workers = int(os.environ.get("WEB_CONCURRENCY") or "1")
 # A socket counts as a connection for its whole life; at gevent's default of 1,000 the next request
@@ -77,8 +115,6 @@ def post_worker_init(worker):
 
     gunicorn tells a gevent worker of SIGTERM by `alive` alone, hence the greenlet that watches it.
     """
-    import gevent
-
     from crm.realtime.socket import hub_of
 
     hub = hub_of(worker.app.callable)
@@ -87,6 +123,7 @@ def post_worker_init(worker):
         while worker.alive:
             gevent.sleep(0.2)
         hub.close_all()
+        worker.end_idle_connections()
 
     gevent.spawn(close_sockets_at_stop)
     gevent.spawn(tell_setup_token, worker)

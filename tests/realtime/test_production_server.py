@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from subprocess import Popen
 
 import psutil
@@ -58,6 +59,30 @@ def test_sigterm_closes_the_sockets_first_and_ends_at_once(
     assert [page.wait_closed() for page in pages] == [RESTART] * 3
     assert process.wait(30) == 0
     assert not answers_on(int(server.address.rpartition(":")[2]))
+
+
+def test_a_stop_waits_for_requests_under_way_and_not_for_idle_connections(
+    app: Flask, environment: dict[str, str], desk: Desk
+) -> None:
+    """A browser keeps a connection for its next request, here for longer than the test."""
+    patient = {"GUNICORN_CMD_ARGS": "--graceful-timeout 600"}
+    cookie = {"sid": token_of(desk.cast.laura)}
+    with (
+        gunicorn_server(app, environment, **patient) as (server, process),
+        requests.Session() as browser,
+        ThreadPoolExecutor() as threads,
+    ):
+        url = f"http://{server.address}"
+        assert browser.get(f"{url}/login", timeout=20).status_code == 200
+        with db.engine.begin() as lock:
+            lock.execute(text("LOCK TABLE user_sessions"))
+            under_way = threads.submit(requests.get, f"{url}/inbox", cookies=cookie, timeout=60)
+            waiting = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+            wait_until(lambda: lock.execute(waiting).scalar_one() > 0)
+            process.send_signal(signal.SIGTERM)
+            wait_until(lambda: not answers_on(int(server.address.rpartition(":")[2])))
+        assert under_way.result().status_code == 200
+        assert process.wait(60) == 0
 
 
 def test_sockets_hold_no_database_connection(
