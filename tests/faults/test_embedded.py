@@ -43,6 +43,15 @@ def folder(tmp_path: Path) -> Iterator[Path]:
     wait_until(lambda: not processes_of(folder), f"all ended: {processes_of(folder)}")
 
 
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, embedded.Urls]]:
+    """Servers for the tests that only look; so deep in the tree that no socket's path would fit."""
+    deep = tmp_path_factory.mktemp("running") / ("a" * 100) / ("b" * 100)
+    with embedded.servers(deep, durable=False) as urls:
+        yield deep, urls
+    assert embedded.find(deep) is None
+
+
 def run(url: str, sql: str) -> object:
     connection = psycopg2.connect(url)
     connection.autocommit = True
@@ -81,46 +90,46 @@ def test_a_second_start_finds_its_data_and_its_addresses(folder: Path) -> None:
         assert redis.Redis.from_url(second.redis_url).get("kept") == b"yes"
 
 
-def test_the_role_is_an_ordinary_one_and_the_password_is_asked(folder: Path) -> None:
-    with embedded.servers(folder, durable=False) as urls:
-        sql = "SELECT rolsuper FROM pg_roles WHERE rolname = current_user"
-        assert run(urls.database_url, sql) is False
-        with pytest.raises(psycopg2.OperationalError):
-            psycopg2.connect(urls.database_url.replace(":", ":x", 2).replace("x//", "//"))
-        settings = redis.Redis.from_url(urls.redis_url).config_get("*")
-        assert settings["maxmemory-policy"] == "noeviction"
-        assert settings["appendonly"] == "yes"
-        assert settings["port"] == "0"
+Running = tuple[Path, embedded.Urls]
 
 
-def test_nobody_else_may_read_what_it_wrote(folder: Path) -> None:
-    with embedded.servers(folder, durable=False):
-        for path in folder.iterdir():
-            if "password" in path.name or path.name == "state.json":
-                assert path.stat().st_mode & 0o077 == 0, path.name
-        assert folder.stat().st_mode & 0o044 == 0
+def test_the_role_is_an_ordinary_one_and_the_password_is_asked(running: Running) -> None:
+    _, urls = running
+    sql = "SELECT rolsuper FROM pg_roles WHERE rolname = current_user"
+    assert run(urls.database_url, sql) is False
+    with pytest.raises(psycopg2.OperationalError):
+        psycopg2.connect(urls.database_url.replace(":", ":x", 2).replace("x//", "//"))
+    settings = redis.Redis.from_url(urls.redis_url).config_get("*")
+    assert settings["maxmemory-policy"] == "noeviction"
+    assert settings["appendonly"] == "yes"
+    assert settings["port"] == "0"
 
 
-def test_two_folders_do_not_meet(tmp_path: Path) -> None:
-    with (
-        embedded.servers(tmp_path / "one", durable=False) as one,
-        embedded.servers(tmp_path / "two", durable=False) as two,
-    ):
+def test_nobody_else_may_read_what_it_wrote(running: Running) -> None:
+    folder, _ = running
+    for path in folder.iterdir():
+        if "password" in path.name or path.name == "state.json":
+            assert path.stat().st_mode & 0o077 == 0, path.name
+    assert folder.stat().st_mode & 0o044 == 0
+
+
+def test_two_folders_do_not_meet(running: Running, tmp_path: Path) -> None:
+    _, one = running
+    with embedded.servers(tmp_path / "two", durable=False) as two:
         run(one.database_url, "CREATE TABLE mine ()")
         redis.Redis.from_url(one.redis_url).set("mine", 1)
         assert run(two.database_url, "SELECT to_regclass('mine')") is None
         assert redis.Redis.from_url(two.redis_url).get("mine") is None
 
 
-def test_a_folder_in_use_is_refused(folder: Path) -> None:
-    with embedded.servers(folder, durable=False) as urls:
-        assert embedded.find(folder) == urls
-        result = subprocess.run(
-            embedded.guard_command(folder, durable=False), capture_output=True, timeout=60
-        )
-        assert result.returncode != 0
-        assert answers(urls)
-    assert embedded.find(folder) is None
+def test_a_folder_in_use_is_refused(running: Running) -> None:
+    folder, urls = running
+    assert embedded.find(folder) == urls
+    result = subprocess.run(
+        embedded.guard_command(folder, durable=False), capture_output=True, timeout=60
+    )
+    assert result.returncode != 0
+    assert answers(urls)
 
 
 def test_kill_9_of_the_caller_leaves_no_server(folder: Path) -> None:
@@ -139,62 +148,60 @@ def test_kill_9_of_the_caller_leaves_no_server(folder: Path) -> None:
         assert answers(urls)
 
 
-@pytest.mark.parametrize("name", ["postgres", "redis-server"])
-def test_a_killed_server_is_back_under_the_same_address(folder: Path, name: str) -> None:
+def test_a_killed_server_is_back_under_the_same_address(folder: Path) -> None:
     guard = embedded.start(folder, durable=False)
     try:
         run(guard.urls.database_url, "CREATE TABLE kept AS SELECT 7 AS number")
-        before = server_pids(guard.process.pid)
-        kill(before[name])
-        wait_until(
-            lambda: server_pids(guard.process.pid).get(name) not in (None, before[name]), "another"
-        )
-        wait_until(lambda: answers(guard.urls), "both answer")
+        for name in ("redis-server", "postgres"):
+            before = server_pids(guard.process.pid)
+            kill(before[name])
+            wait_until(
+                lambda name=name, before=before: (
+                    server_pids(guard.process.pid).get(name) not in (None, before[name])
+                ),
+                "another",
+            )
+            wait_until(lambda: answers(guard.urls), "both answer")
         assert run(guard.urls.database_url, "SELECT number FROM kept") == 7
     finally:
         guard.stop()
 
 
-def test_servers_end_with_a_killed_guard_and_the_next_start_heals(folder: Path) -> None:
+def test_whatever_a_crash_leaves_the_next_start_heals(folder: Path) -> None:
     guard = embedded.start(folder)
     run(guard.urls.database_url, "CREATE TABLE kept AS SELECT 7 AS number")
     pids = server_pids(guard.process.pid)
     kill(guard.process.pid)
     guard.process.wait()
+    # The servers end with their guard.
     with embedded.servers(folder) as urls:
         assert run(urls.database_url, "SELECT number FROM kept") == 7
         for pid in pids.values():
             assert pid not in server_pids(json.loads((folder / "state.json").read_text())["guard"])
 
-
-def test_a_stale_pid_file_that_names_a_stranger_does_not_stop_the_start(folder: Path) -> None:
-    with embedded.servers(folder) as urls:
-        run(urls.database_url, "CREATE TABLE kept AS SELECT 7 AS number")
+    # A stale pid file names a stranger: our dead server's number belongs to a living process of the
+    # same user by now.
     pid_file = folder.joinpath("postgres").resolve() / "postmaster.pid"
     stranger = subprocess.Popen(
         ["sleep", "600"], cwd="/", **({"user": "nobody"} if os.geteuid() == 0 else {})
     )
     try:
-        # The number of our dead server now belongs to a living process of the same user.
         socket_folder = Path(urls.database_url.split("host=")[1])
         pid_file.write_text(f"{stranger.pid}\n{pid_file.parent}\n1\n5432\n{socket_folder}\n\n")
-        with embedded.servers(folder) as again:
-            assert run(again.database_url, "SELECT number FROM kept") == 7
+        guard = embedded.start(folder)
+        assert run(guard.urls.database_url, "SELECT number FROM kept") == 7
         assert stranger.poll() is None, "strangers are left alone"
     finally:
         stranger.kill()
         stranger.wait()
 
-
-def test_a_server_that_outlived_everybody_is_ended_by_the_next_start(folder: Path) -> None:
-    guard = embedded.start(folder)
+    # A server outlived everybody: frozen, it does not hear the kernel's signal either.
     pid = server_pids(guard.process.pid)["postgres"]
-    # Frozen, it does not hear the kernel's signal either: the worst that a crash can leave.
     os.kill(pid, signal.SIGSTOP)
     kill(guard.process.pid)
     guard.process.wait()
     with embedded.servers(folder) as urls:
-        assert answers(urls)
+        assert run(urls.database_url, "SELECT number FROM kept") == 7
         assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
 
 
@@ -244,7 +251,7 @@ def test_binaries_that_the_servers_user_cannot_read_are_copied(
         shutil.rmtree(cache)
 
 
-def test_a_long_path_still_gives_short_sockets(tmp_path: Path) -> None:
-    deep = tmp_path / ("a" * 100) / ("b" * 100)
-    with embedded.servers(deep, durable=False) as urls:
-        assert answers(urls)
+def test_a_long_path_still_gives_short_sockets(running: Running) -> None:
+    folder, urls = running
+    assert len(str(folder)) > 200
+    assert answers(urls)

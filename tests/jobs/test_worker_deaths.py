@@ -8,33 +8,42 @@ import time
 from collections import Counter
 from collections.abc import Callable
 
+import psutil
 import pytest
 from flask import Flask
 from rq import Queue
 from rq.registry import StartedJobRegistry
 from rq.serializers import JSONSerializer
-from sqlalchemy import select
+from sqlalchemy import TextClause, select, text
 
 from crm.db import db
+from crm.doorbell import ring
 from crm.extensions import redis_client
 from crm.jobs.clock import sweep_all
+from crm.jobs.under_way import THREADS_PER_NUMBER
+from crm.jobs.worker import serve_queue
 from crm.models import Message, MessageStatus, QueuedMessage, QueueStatus, WhatsappNumber
 from crm.services.messages import stuck
+from crm.services.messages.outbound import Priority
 from tests.faults.forked import (
     POINTS,
+    Forked,
     abort,
     be_killed,
     eat_memory,
     worker_that_waits,
     workers_that_choke,
 )
-from tests.faults.processes import PATIENCE
-from tests.faults.sizes import FULL
+from tests.faults.processes import PATIENCE, wait_until
+from tests.faults.sizes import FULL, size
+from tests.jobs.crowd import gather, write_to_all
 from tests.jobs.sending import (
     accepted_texts,
     drain,
     drain_until_quiet,
+    number_at,
     open_chat,
+    statuses,
     write,
 )
 from tests.simulator.server import SimulatorServer
@@ -145,3 +154,57 @@ def any_open() -> bool:
     db.session.rollback()
     waiting = QueuedMessage.status.in_([QueueStatus.PENDING, QueueStatus.PROCESSING])
     return db.session.scalar(select(QueuedMessage.id).where(waiting).limit(1)) is not None
+
+
+# Of the worker's own connections; the others are there before it.
+CONNECTIONS = text("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()")
+UNDER_WAY = text(
+    "SELECT count(*) FROM message_queue WHERE status = 'processing' AND submitted_at IS NOT NULL"
+)
+
+
+def test_a_stop_lets_every_call_under_way_end_and_be_written_down(
+    product: Flask, whatsapp: SimulatorServer, number: WhatsappNumber
+) -> None:
+    """A provider that hangs for all: every thread waits when the worker is asked to stop."""
+    product.config["CRM"] = dataclasses.replace(
+        product.config["CRM"], provider_seconds=size(2, 4), lease_seconds=30
+    )
+    whatsapp.settings(enforce_window=False)
+    whatsapp.set_fault("timeout", seconds=10)
+    rows = [whatsapp.add_number(f"10000000000020{n}", f"+5760155503{n}") for n in range(size(1, 9))]
+    numbers = [number, *(number_at(product, whatsapp, row["id"]) for row in rows)]
+    for each in numbers:
+        write_to_all(gather(each, count=THREADS_PER_NUMBER + 6), "Hola", priority=Priority.AGENT)
+    many = THREADS_PER_NUMBER * len(numbers)
+    ring("messages.deliver", number.id)
+    before = look(CONNECTIONS)
+    worker = Forked(lambda: serve_queue(product, "delivery"))
+    try:
+        process = psutil.Process(worker.pid)
+        wait_until(
+            lambda: look(UNDER_WAY) == many and process.num_threads() > many,
+            "every thread is at the provider's door",
+        )
+        held = look(CONNECTIONS) - before
+        print(
+            f"\n{many} calls under way: {process.num_threads()} threads, {process.num_fds()} files,"
+            f" {held} connections to Postgres, {process.memory_info().rss // 2**20} MB"
+        )
+        # Who claims, and who writes outcomes; no call holds any.
+        assert held <= 2
+        begun = time.monotonic()
+        worker.send(signal.SIGTERM)
+        assert worker.wait() == 0
+        print(f"ended {time.monotonic() - begun:.1f} s after SIGTERM; a call takes {size(2, 4)} s")
+    finally:
+        worker.end()
+    db.session.rollback()
+    assert statuses() == {MessageStatus.UNCERTAIN: many, MessageStatus.PENDING: 6 * len(numbers)}
+    assert look(UNDER_WAY) == 0
+    assert stuck.find_lost() == []
+
+
+def look(statement: TextClause) -> int:
+    db.session.rollback()
+    return db.session.scalars(statement).one()
