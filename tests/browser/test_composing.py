@@ -228,114 +228,7 @@ def test_places_contacts_links_and_lists_go_out_and_are_copied_and_forwarded(
     page.locator("#compose-dialog footer .primary").click()
     expect(page.locator("#compose-dialog")).to_be_hidden()
     # What is said by itself to whoever waits may come before or after it.
-    until(lambda: "Buenas, ¿me ayudan?" in texts_on_the_phone(stack, other))
-
-
-def test_buttons_go_out_and_the_tap_comes_back(stack: RunningStack, talk) -> None:
-    page, wa_id = talk()
-    page.locator(".menu.up > summary").click()
-    page.locator("[data-compose=buttons]").click()
-    dialog = page.locator("#compose-dialog")
-    expect(dialog.locator("[name=body]")).to_be_focused()
-    dialog.locator("[name=body]").fill("¿Confirmamos su *cita*?")
-    dialog.locator("footer .primary").click()
-    expect(dialog.locator("[data-dialog-error]")).to_contain_text("botones")
-    expect(dialog.locator("[name=body]")).to_have_value("¿Confirmamos su *cita*?")
-    dialog.locator("[name=button-0]").fill("Confirmo")
-    expect(dialog.locator(".wa-buttons li")).to_have_text(["Confirmo"])
-    dialog.locator("footer .primary").click()
-    expect(dialog).to_be_hidden()
-    expect(last(page, "#log > .out").locator(".choices-sent li")).to_have_text(["Confirmo"])
-
-    sent = on_the_phone(stack, wa_id, "interactive")
-    answer = requests.post(
-        f"{stack.simulator_url}/control/press",
-        json={"number_id": NUMBER, "wa_id": wa_id, "wamid": sent["wamid"], "choice": "b0"},
-        timeout=10,
-    )
-    assert answer.status_code < 300, answer.text
-    expect(last(page, "#log > .in")).to_contain_text("Confirmo")
-
-
-def test_a_template_is_filled_previewed_and_sent_when_the_window_is_closed(
-    stack: RunningStack, talk
-) -> None:
-    page, wa_id = talk()
-    chat_id = chat_of(stack, wa_id)
-    approve_an_invoice(stack)
-    stack.query(
-        "UPDATE chats SET last_inbound_at = now() - interval '2 days' WHERE id = %s", chat_id
-    )
-    page.reload()
-    expect(page.locator(".closed-window")).to_contain_text("plantillas")
-    expect(page.locator('#composer[data-mode="reply"]')).to_have_count(0)
-    page.locator(".instead [data-compose=template]").click()
-    dialog = page.locator("#compose-dialog")
-    dialog.locator("[data-filter-list]").fill("factura")
-    dialog.locator("[data-choices] li:visible button").first.click()
-    send = dialog.locator("footer .primary")
-    for key, value in (("body.1", "Carolina"), ("body.2", "1.250.000"), ("body.3", "")):
-        dialog.locator(f'[name="{key}"]').fill(value)
-    dialog.locator('[name="body.2.kind"]').select_option("currency")
-    dialog.locator('[name="body.2"]').fill("1.250.000")
-    dialog.locator('[name="body.3.kind"]').select_option("date_time")
-    dialog.locator('[name="body.3"]').fill("2026-12-04T10:00")
-    send.click()
-    expect(dialog.locator("[data-dialog-error]")).to_contain_text("archivo del encabezado")
-    dialog.locator("[data-header-file] input[type=file]").set_input_files(INVOICE)
-    expect(dialog.locator("[data-part=media]")).to_contain_text("pedido.pdf")
-    # In the template's language, whatever the reader's is; and so it leaves.
-    words = "Hello Carolina, we wait for COP 1,250,000 before December 4, 2026, 10:00, thank you."
-    expect(dialog.locator("[data-part=body]")).to_have_text(words)
-    send.click()
-    expect(last(page, "#log > .out").locator(".text")).to_have_text(words)
-    expect(last(page, "#log > .out").locator(".paper")).to_contain_text("pedido.pdf")
-    sent = on_the_phone(stack, wa_id, "template")
-    assert words in sent["rendered"]
-    header = sent["content"]["components"][0]["parameters"][0]
-    assert header["document"]["filename"] == "pedido.pdf"
-
-
-def test_the_window_warns_in_words_when_it_closes_soon(stack: RunningStack, talk) -> None:
-    page, wa_id = talk()
-    expect(page.locator(".window .soon-word")).to_be_hidden()
-    stack.query(
-        "UPDATE chats SET last_inbound_at = now() - interval '23 hours' WHERE id = %s",
-        chat_of(stack, wa_id),
-    )
-    page.reload()
-    expect(page.locator(".window .soon-word")).to_be_visible()
-    expect(page.locator(".window [data-left]")).to_contain_text("min")
-    page.locator("#filter-button").click()
-    page.locator("#filters [name=closing]").check()
-    expect(page).to_have_url(re.compile("closing=1"))
-    expect(page.locator(f"#chat-{chat_of(stack, wa_id)}")).to_be_visible()
-    stack.query("UPDATE chats SET last_inbound_at = now() WHERE id = %s", chat_of(stack, wa_id))
-    page.reload()
-    expect(page.locator("#rows")).to_have_attribute("data-query", re.compile("closing"))
-    expect(page.locator(f"#chat-{chat_of(stack, wa_id)}")).to_have_count(0)
-    page.go_back()
-    expect(page.locator(f"#chat-{chat_of(stack, wa_id)}")).to_be_visible()
-
-
-def test_the_customer_sees_that_the_owner_reads_and_writes(stack: RunningStack, talk) -> None:
-    page, wa_id = talk()
-    until(lambda: phone(stack, wa_id)["messages"][0]["status"] == "read")
-    page.locator("#text").press_sequentially("Un mom")
-    until(lambda: phone(stack, wa_id)["typing"])
-
-
-def test_a_quick_reply_by_its_slash(stack: RunningStack, talk) -> None:
-    page, _wa_id = talk()
-    page.locator("#text").press_sequentially("/gra")
-    option = page.locator("#suggest [role=option]")
-    expect(option).to_have_count(1)
-    page.keyboard.press("Enter")
-    expect(page.locator("#text")).to_have_value(re.compile("gusto"))
-    before = stack.query("SELECT sum(usage_count) FROM quick_replies")[0][0]
-    page.keyboard.press("Enter")
-    expect(page.locator("#text")).to_have_value("")
-    until(lambda: stack.query("SELECT sum(usage_count) FROM quick_replies")[0][0] == before + 1)
+    assert until(lambda: "Buenas, ¿me ayudan?" in texts_on_the_phone(stack, other)) is True
 
 
 def test_a_note_is_kept_apart_calls_a_colleague_and_is_edited_and_deleted(
@@ -390,7 +283,62 @@ def test_a_note_is_kept_apart_calls_a_colleague_and_is_edited_and_deleted(
     expect(page.locator("#log > .note")).to_have_count(0)
 
 
-def test_a_quote_by_the_arrow_and_a_reaction_by_the_bubble(stack: RunningStack, talk) -> None:
+def test_a_new_chat_begins_with_a_template(stack: RunningStack, sign_in) -> None:
+    until(lambda: stack.query("SELECT 1 FROM templates WHERE template_name = 'seguimiento_pedido'"))
+    page = sign_in(LAURA)
+    page.locator("[data-start-chat]").click()
+    dialog = page.locator("#compose-dialog")
+    digits = f"310{uuid.uuid4().int % 10_000_000:07d}"
+    dialog.locator("[name=phone]").fill(digits)
+    dialog.locator("[name=first_name]").fill("Rosa")
+    dialog.locator("footer .primary").click()
+    dialog.locator("[data-choices] button", has_text="Seguimiento").first.click()
+    dialog.locator('[name="body.1"]').fill("Rosa")
+    dialog.locator('[name="body.2"]').fill("A-7")
+    dialog.locator("footer .primary").click()
+    expect(page.locator("#thread-title")).to_have_text("Rosa")
+    expect(last(page, "#log > .out")).to_contain_text("Su pedido A-7")
+    status = stack.query(
+        "SELECT c.status FROM chats c JOIN clients k ON k.id = c.client_id"
+        " WHERE k.phone_number = %s",
+        f"+57{digits}",
+    )
+    assert status == [("pending",)]
+
+
+def test_reading_and_writing_are_seen_and_words_and_emojis_come_by_their_names(
+    stack: RunningStack, talk
+) -> None:
+    page, wa_id = talk()
+    until(lambda: phone(stack, wa_id)["messages"][0]["status"] == "read")
+    page.locator("#text").press_sequentially("Un mom")
+    assert until(lambda: phone(stack, wa_id)["typing"]) is True
+    page.locator("#text").fill("")
+    page.locator("#text").press_sequentially("Hola :coraz")
+    page.locator("#suggest [role=option]").first.wait_for()
+    page.keyboard.press("Enter")
+    expect(page.locator("#text")).not_to_have_value(re.compile(":coraz"))
+    page.locator("[data-compose=emoji]").click()
+    page.locator(".emoji-picker input").fill("pulgar arriba")
+    page.locator(".emoji-picker [data-emoji]").first.click()
+    expect(page.locator("#text")).to_have_value(re.compile("👍"))
+    expect(page.locator(".emoji-picker")).to_have_count(0)
+    page.locator("#text").fill("")
+    page.locator("#text").press_sequentially("/gra")
+    option = page.locator("#suggest [role=option]")
+    expect(option).to_have_count(1)
+    page.keyboard.press("Enter")
+    expect(page.locator("#text")).to_have_value(re.compile("gusto"))
+    before = stack.query("SELECT sum(usage_count) FROM quick_replies")[0][0]
+    page.keyboard.press("Enter")
+    expect(page.locator("#text")).to_have_value("")
+    counted = "SELECT 1 FROM (SELECT sum(usage_count) AS n FROM quick_replies) q WHERE n = %s"
+    assert until(lambda: stack.query(counted, before + 1)) == [(1,)]
+
+
+def test_a_quote_by_the_arrow_a_reaction_by_the_bubble_and_buttons_whose_tap_comes_back(
+    stack: RunningStack, talk
+) -> None:
     page, wa_id = talk()
     page.locator("#text").press("ArrowUp")
     expect(page.locator("#quoting .cut")).to_have_text("Buenas, ¿me ayudan?")
@@ -413,39 +361,81 @@ def test_a_quote_by_the_arrow_and_a_reaction_by_the_bubble(stack: RunningStack, 
             wa_id,
         )
     )
-
-
-def test_emojis_by_name_and_by_the_picker(talk) -> None:
-    page, _wa_id = talk()
-    page.locator("#text").press_sequentially("Hola :coraz")
-    page.locator("#suggest [role=option]").first.wait_for()
-    page.keyboard.press("Enter")
-    expect(page.locator("#text")).not_to_have_value(re.compile(":coraz"))
-    page.locator("[data-compose=emoji]").click()
-    page.locator(".emoji-picker input").fill("pulgar arriba")
-    page.locator(".emoji-picker [data-emoji]").first.click()
-    expect(page.locator("#text")).to_have_value(re.compile("👍"))
-    expect(page.locator(".emoji-picker")).to_have_count(0)
-
-
-def test_a_new_chat_begins_with_a_template(stack: RunningStack, sign_in) -> None:
-    until(lambda: stack.query("SELECT 1 FROM templates WHERE template_name = 'seguimiento_pedido'"))
-    page = sign_in(LAURA)
-    page.locator("[data-start-chat]").click()
+    page.locator(".menu.up > summary").click()
+    page.locator("[data-compose=buttons]").click()
     dialog = page.locator("#compose-dialog")
-    digits = f"310{uuid.uuid4().int % 10_000_000:07d}"
-    dialog.locator("[name=phone]").fill(digits)
-    dialog.locator("[name=first_name]").fill("Rosa")
+    expect(dialog.locator("[name=body]")).to_be_focused()
+    dialog.locator("[name=body]").fill("¿Confirmamos su *cita*?")
     dialog.locator("footer .primary").click()
-    dialog.locator("[data-choices] button", has_text="Seguimiento").first.click()
-    dialog.locator('[name="body.1"]').fill("Rosa")
-    dialog.locator('[name="body.2"]').fill("A-7")
+    expect(dialog.locator("[data-dialog-error]")).to_contain_text("botones")
+    expect(dialog.locator("[name=body]")).to_have_value("¿Confirmamos su *cita*?")
+    dialog.locator("[name=button-0]").fill("Confirmo")
+    expect(dialog.locator(".wa-buttons li")).to_have_text(["Confirmo"])
     dialog.locator("footer .primary").click()
-    expect(page.locator("#thread-title")).to_have_text("Rosa")
-    expect(last(page, "#log > .out")).to_contain_text("Su pedido A-7")
-    status = stack.query(
-        "SELECT c.status FROM chats c JOIN clients k ON k.id = c.client_id"
-        " WHERE k.phone_number = %s",
-        f"+57{digits}",
+    expect(dialog).to_be_hidden()
+    expect(last(page, "#log > .out").locator(".choices-sent li")).to_have_text(["Confirmo"])
+
+    sent = on_the_phone(stack, wa_id, "interactive")
+    answer = requests.post(
+        f"{stack.simulator_url}/control/press",
+        json={"number_id": NUMBER, "wa_id": wa_id, "wamid": sent["wamid"], "choice": "b0"},
+        timeout=10,
     )
-    assert status == [("pending",)]
+    assert answer.status_code < 300, answer.text
+    expect(last(page, "#log > .in")).to_contain_text("Confirmo")
+
+
+def test_a_window_that_closes_warns_and_a_closed_one_takes_a_filled_and_previewed_template(
+    stack: RunningStack, talk
+) -> None:
+    page, wa_id = talk()
+    approve_an_invoice(stack)
+    expect(page.locator(".window .soon-word")).to_be_hidden()
+    stack.query(
+        "UPDATE chats SET last_inbound_at = now() - interval '23 hours' WHERE id = %s",
+        chat_of(stack, wa_id),
+    )
+    page.reload()
+    expect(page.locator(".window .soon-word")).to_be_visible()
+    expect(page.locator(".window [data-left]")).to_contain_text("min")
+    page.locator("#filter-button").click()
+    page.locator("#filters [name=closing]").check()
+    expect(page).to_have_url(re.compile("closing=1"))
+    expect(page.locator(f"#chat-{chat_of(stack, wa_id)}")).to_be_visible()
+    stack.query("UPDATE chats SET last_inbound_at = now() WHERE id = %s", chat_of(stack, wa_id))
+    page.reload()
+    expect(page.locator("#rows")).to_have_attribute("data-query", re.compile("closing"))
+    expect(page.locator(f"#chat-{chat_of(stack, wa_id)}")).to_have_count(0)
+    page.go_back()
+    expect(page.locator(f"#chat-{chat_of(stack, wa_id)}")).to_be_visible()
+    chat_id = chat_of(stack, wa_id)
+    stack.query(
+        "UPDATE chats SET last_inbound_at = now() - interval '2 days' WHERE id = %s", chat_id
+    )
+    page.reload()
+    expect(page.locator(".closed-window")).to_contain_text("plantillas")
+    expect(page.locator('#composer[data-mode="reply"]')).to_have_count(0)
+    page.locator(".instead [data-compose=template]").click()
+    dialog = page.locator("#compose-dialog")
+    dialog.locator("[data-filter-list]").fill("factura")
+    dialog.locator("[data-choices] li:visible button").first.click()
+    send = dialog.locator("footer .primary")
+    dialog.locator('[name="body.1"]').fill("Carolina")
+    dialog.locator('[name="body.2.kind"]').select_option("currency")
+    dialog.locator('[name="body.2"]').fill("1.250.000")
+    dialog.locator('[name="body.3.kind"]').select_option("date_time")
+    dialog.locator('[name="body.3"]').fill("2026-12-04T10:00")
+    send.click()
+    expect(dialog.locator("[data-dialog-error]")).to_contain_text("archivo del encabezado")
+    dialog.locator("[data-header-file] input[type=file]").set_input_files(INVOICE)
+    expect(dialog.locator("[data-part=media]")).to_contain_text("pedido.pdf")
+    # In the template's language, whatever the reader's is; and so it leaves.
+    words = "Hello Carolina, we wait for COP 1,250,000 before December 4, 2026, 10:00, thank you."
+    expect(dialog.locator("[data-part=body]")).to_have_text(words)
+    send.click()
+    expect(last(page, "#log > .out").locator(".text")).to_have_text(words)
+    expect(last(page, "#log > .out").locator(".paper")).to_contain_text("pedido.pdf")
+    sent = on_the_phone(stack, wa_id, "template")
+    assert words in sent["rendered"]
+    header = sent["content"]["components"][0]["parameters"][0]
+    assert header["document"]["filename"] == "pedido.pdf"

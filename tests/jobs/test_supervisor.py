@@ -128,12 +128,16 @@ def test_it_starts_a_killed_child_again(supervised: type[Supervised]) -> None:
     kill(run.wait_for("sturdy", 1))
     second = run.wait_for("sturdy", 2)
     kill(second)
-    run.wait_for("sturdy", 3)
+    third = run.wait_for("sturdy", 3)
+    assert gone(second)
+    assert not gone(third)
 
 
 def test_it_starts_a_child_again_that_ended_well(supervised: type[Supervised]) -> None:
     run = supervised("brief")
     run.wait_for("brief", 3)
+    assert run.process.poll() is None
+    assert len(set(run.pids("brief"))) == len(run.pids("brief"))
 
 
 def test_it_stops_later_stages_before_earlier_ones(supervised: type[Supervised]) -> None:
@@ -169,17 +173,19 @@ def test_grandchildren_of_a_dead_child_end_before_its_successor_starts(
     grandchild = run.wait_for("grandchild", 1)
     kill(run.wait_for("family", 1))
     run.wait_for("family", 2)
-    wait_until(lambda: gone(grandchild), "the first grandchild has ended")
+    assert gone(grandchild)
 
 
 def test_children_end_with_a_killed_supervisor(supervised: type[Supervised]) -> None:
     run = supervised("sturdy", "deaf", "command")
-    pids = [run.wait_for("sturdy", 1), run.wait_for("deaf", 1)]
-    pids += [child.pid for child in psutil.Process(run.process.pid).children()]
-    assert len(set(pids)) == 3
+    started = {run.wait_for("sturdy", 1), run.wait_for("deaf", 1)}
+    children = psutil.Process(run.process.pid).children()
+    assert len(children) == 3
+    assert started < {child.pid for child in children}
     kill(run.process.pid)
     run.process.wait()
-    wait_until(lambda: all(gone(pid) for pid in pids), "every child has ended")
+    wait_until(lambda: all(gone(child.pid) for child in children), "every child has ended")
+    assert [child for child in children if not gone(child.pid)] == []
 
 
 def test_a_program_that_is_not_there_keeps_nobody_else_from_running(

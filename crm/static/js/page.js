@@ -35,6 +35,10 @@ function leaveFor(address) {
   location.assign(address);
 }
 
+// Who signs out is on the way already: the socket, which hears of it before the answer is here, would
+// turn the page elsewhere, and the answer that empties the browser's storage would be lost.
+document.addEventListener("submit", (event) => { leaving ||= !event.defaultPrevented && event.target.matches("[data-logout]"); });
+
 /** The session is over: sign in, and come back here. */
 export const toLogin = () => leaveFor(`/login?next=${encodeURIComponent(location.pathname + location.search)}`);
 
