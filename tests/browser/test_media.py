@@ -117,7 +117,8 @@ def test_files_leave_by_dialog_drop_and_paste(
     laura: Page, phones: SimulatorServer, tmp_path: Path
 ) -> None:
     photo = media.picture(tmp_path / "factura.jpg", tells=True)
-    paper = media.paper(tmp_path / "contrato.pdf", pages=2)
+    name = f"contrato {'de arrendamiento ' * 4}.pdf"
+    paper = media.paper(tmp_path / name, pages=2)
     laura.locator(".attach summary").click()
     with laura.expect_file_chooser() as chooser:
         laura.locator("[data-attach='']").click()
@@ -126,12 +127,16 @@ def test_files_leave_by_dialog_drop_and_paste(
     expect(sheet.locator(".pick")).to_have_count(2)
     sheet.locator("textarea").fill("Mire la factura")
     sheet.locator(".pick").nth(1).click()
-    expect(sheet.locator(".name")).to_have_text("contrato.pdf")
+    expect(sheet.locator(".name")).to_have_text(name)
     # Its first page, as soon as the server has drawn it.
     expect(sheet.locator(".big-file img")).to_have_js_property("naturalWidth", 640)
     for scheme in ("light", "dark"):
         laura.emulate_media(color_scheme=scheme)
         assert faults_of(laura) == {}, scheme
+    # However long the name and narrow the screen, there is a way to send it.
+    for width in (390, 1280):
+        laura.set_viewport_size({"width": width, "height": 800})
+        expect(sheet.locator("[data-send]")).to_be_in_viewport(ratio=1)
     sheet.locator("[data-send]").click()
     expect(sheet).to_be_hidden()
     expect(laura.locator("#log .bubble.out .ticks.delivered")).to_have_count(2)
