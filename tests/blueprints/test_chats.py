@@ -2,66 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
-from flask import Flask
-from flask.testing import FlaskClient
 from sqlalchemy import select
 
 from crm.db import atomic, db
 from crm.lib.clock import utcnow
-from crm.models import AgentStatus, Chat, ChatEvent, ChatNote, ChatStatus, PendingReason, User
-from crm.services import routing, sessions
-from tests.cast import Cast, make_cast
+from crm.models import AgentStatus, ChatEvent, ChatNote, ChatStatus, PendingReason, User
+from crm.services import routing
+from tests.blueprints.admin_desk import FRAGMENT
+from tests.blueprints.chat_desk import chat_of, read
 from tests.factories import (
     link_agent,
     make_campaign,
-    make_chat,
-    make_message,
     make_queue,
     make_user,
 )
-
-FRAGMENT = {"HX-Request": "true", "HX-Request-Type": "partial"}
-
-
-@pytest.fixture
-def cast(app: Flask) -> Cast:
-    made = make_cast()
-    db.session.commit()
-    return made
-
-
-@pytest.fixture
-def browse(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Callable[..., FlaskClient]:
-    monkeypatch.setitem(app.config, "WTF_CSRF_ENABLED", False)
-
-    def as_person(user: User, *, language: str = "en") -> FlaskClient:
-        user.language = language
-        token = sessions.open_session(
-            user, device="test", address="127.0.0.1", absolute_seconds=600
-        )
-        db.session.commit()
-        client = app.test_client()
-        client.set_cookie(app.config["CRM"].session_cookie_name, token)
-        return client
-
-    return as_person
-
-
-def chat_of(cast: Cast, agent: User | None, **fields) -> Chat:
-    chat = make_chat(campaign=cast.sales, number=cast.number, agent=agent, queue_id=cast.queue.id,
-                     **{"status": "active" if agent else "queued", **fields})  # fmt: skip
-    make_message(chat)
-    db.session.commit()
-    return chat
-
-
-def read(chat: Chat) -> Chat:
-    db.session.expire_all()
-    return db.session.get_one(Chat, chat.id)
 
 
 def test_closing_keeps_reason_outcome_value_and_notes(cast, browse):

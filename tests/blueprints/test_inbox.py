@@ -5,40 +5,19 @@ from __future__ import annotations
 import gzip
 import re
 import uuid
-from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
-from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import event, func, select
 
 from crm.db import atomic, db
 from crm.lib.clock import utcnow
 from crm.models import Chat, ChatStatus, Message, MessageType, QueuedMessage
-from crm.services import chats, sessions
+from crm.services import chats
+from tests.blueprints.admin_desk import FRAGMENT
 from tests.cast import Cast
 from tests.factories import make_chat, make_client, make_message
-
-FRAGMENT = {"HX-Request": "true", "HX-Request-Type": "partial"}
-
-
-@pytest.fixture
-def browse(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Callable[..., FlaskClient]:
-    """A browser in which this person is signed in. The CSRF token has tests of its own."""
-    monkeypatch.setitem(app.config, "WTF_CSRF_ENABLED", False)
-
-    def as_person(user, *, language: str = "en") -> FlaskClient:
-        user.language = language
-        token = sessions.open_session(
-            user, device="test", address="127.0.0.1", absolute_seconds=600
-        )
-        db.session.commit()
-        client = app.test_client()
-        client.set_cookie(app.config["CRM"].session_cookie_name, token)
-        return client
-
-    return as_person
 
 
 def chat_of(cast: Cast, agent=None, *, name: str = "Carolina", **fields) -> Chat:

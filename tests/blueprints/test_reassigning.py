@@ -15,13 +15,8 @@ from crm.lib.clock import utcnow
 from crm.models import AgentStatus, Chat, ChatEvent, ChatStatus, PendingReason, UserStatus
 from crm.services import chats
 from crm.services.chats.undo import place_of
-from tests.blueprints.test_chats import (  # noqa: F401 - fixtures
-    FRAGMENT,
-    browse,
-    cast,
-    chat_of,
-    read,
-)
+from tests.blueprints.admin_desk import FRAGMENT
+from tests.blueprints.chat_desk import chat_of, read
 from tests.cast import Cast
 
 Browse = Callable[..., FlaskClient]
@@ -46,7 +41,7 @@ def places(of: list[Chat]) -> list[dict]:
     return [place_of(read(chat)) for chat in of]
 
 
-def test_many_chats_are_reassigned_and_one_that_is_gone_stops_none(cast: Cast, browse: Browse):  # noqa: F811
+def test_many_chats_are_reassigned_and_one_that_is_gone_stops_none(cast: Cast, browse: Browse):
     mine = [chat_of(cast, cast.laura) for _ in range(3)]
     closed = chat_of(cast, cast.laura, status=ChatStatus.CLOSED)
     marta = browse(cast.marta)
@@ -62,7 +57,7 @@ def test_many_chats_are_reassigned_and_one_that_is_gone_stops_none(cast: Cast, b
 
 
 @pytest.mark.parametrize("target", ["spread", "person", "queue"])
-def test_undo_gives_back_exactly_what_was(cast: Cast, browse: Browse, target: str):  # noqa: F811
+def test_undo_gives_back_exactly_what_was(cast: Cast, browse: Browse, target: str):
     """Whoever had it, since when, in which state and place, however it was moved."""
     for agent in (cast.laura, cast.jhon):
         agent.agent_status = AgentStatus.PAUSED  # so that the one that waits goes on waiting
@@ -85,7 +80,7 @@ def test_undo_gives_back_exactly_what_was(cast: Cast, browse: Browse, target: st
     assert list(db.session.scalars(told))[-1] == "put_back", "the timeline tells it"
 
 
-def test_what_routing_did_meanwhile_is_taken_back_too(cast: Cast, browse: Browse):  # noqa: F811
+def test_what_routing_did_meanwhile_is_taken_back_too(cast: Cast, browse: Browse):
     chat = chat_of(cast, cast.laura)
     before = places([chat])
     marta = browse(cast.marta)
@@ -98,7 +93,7 @@ def test_what_routing_did_meanwhile_is_taken_back_too(cast: Cast, browse: Browse
     assert places([chat]) == before
 
 
-def test_undo_names_what_it_cannot_give_back_and_why(cast: Cast, browse: Browse):  # noqa: F811
+def test_undo_names_what_it_cannot_give_back_and_why(cast: Cast, browse: Browse):
     answered, closed, theirs, free, bot = (
         chat_of(cast, cast.laura),
         chat_of(cast, cast.laura),
@@ -128,7 +123,7 @@ def test_undo_names_what_it_cannot_give_back_and_why(cast: Cast, browse: Browse)
     assert "0 chats are back" in undo(marta, token)
 
 
-def test_a_chat_that_is_theirs_already_stays_and_is_named(cast: Cast, browse: Browse):  # noqa: F811
+def test_a_chat_that_is_theirs_already_stays_and_is_named(cast: Cast, browse: Browse):
     theirs, other = chat_of(cast, cast.jhon), chat_of(cast, cast.laura)
     sent = {"chats": [theirs.id, other.id], "target": f"person:{cast.jhon.id}"}
     page = browse(cast.marta).post("/inbox/reassign", data=sent, headers=FRAGMENT).text
@@ -136,7 +131,7 @@ def test_a_chat_that_is_theirs_already_stays_and_is_named(cast: Cast, browse: Br
     assert f"{theirs.case_number}</b> They have this chat already." in page
 
 
-def test_nothing_goes_back_to_somebody_who_has_left(cast: Cast, browse: Browse):  # noqa: F811
+def test_nothing_goes_back_to_somebody_who_has_left(cast: Cast, browse: Browse):
     chat = chat_of(cast, cast.laura)
     marta = browse(cast.marta)
     token = move(marta, [chat], f"person:{cast.jhon.id}")
@@ -146,7 +141,7 @@ def test_nothing_goes_back_to_somebody_who_has_left(cast: Cast, browse: Browse):
     assert read(chat).assigned_agent_id == cast.jhon.id
 
 
-def test_an_undo_is_the_mover_s_own_and_cannot_be_made_up(cast: Cast, browse: Browse):  # noqa: F811
+def test_an_undo_is_the_mover_s_own_and_cannot_be_made_up(cast: Cast, browse: Browse):
     chat = chat_of(cast, cast.laura)
     token = move(browse(cast.marta), [chat], f"person:{cast.jhon.id}")
     for who, sent in ((cast.admin, token), (cast.marta, "x"), (cast.marta, token[:-2])):
@@ -157,7 +152,7 @@ def test_an_undo_is_the_mover_s_own_and_cannot_be_made_up(cast: Cast, browse: Br
     assert read(chat).assigned_agent_id == cast.jhon.id
 
 
-def test_without_script_the_undo_is_a_page(cast: Cast, browse: Browse):  # noqa: F811
+def test_without_script_the_undo_is_a_page(cast: Cast, browse: Browse):
     sent = {"chats": [chat_of(cast, cast.laura).id], "target": f"person:{cast.jhon.id}"}
     page = browse(cast.marta).post("/inbox/reassign", data=sent).text
     assert "<html" in page
@@ -172,7 +167,7 @@ def test_without_script_the_undo_is_a_page(cast: Cast, browse: Browse):  # noqa:
         {"chats": ["1"], "target": "person:0"},
     ],
 )
-def test_a_reassignment_of_nothing_or_to_nobody_is_refused(cast: Cast, browse: Browse, sent: dict):  # noqa: F811
+def test_a_reassignment_of_nothing_or_to_nobody_is_refused(cast: Cast, browse: Browse, sent: dict):
     assert (
         browse(cast.marta).post("/inbox/reassign", data=sent, headers=FRAGMENT).status_code == 422
     )

@@ -13,7 +13,6 @@ from crm.db import db
 from crm.lib.clock import utcnow
 from crm.models import AgentStatus, Chat, ChatEvent, Message, RoutingRule, RuleAction, Setting
 from crm.services.settings import read_setting
-from tests.blueprints.test_chats import browse, cast  # noqa: F401 - fixtures
 from tests.cast import Cast
 from tests.factories import (
     make_campaign,
@@ -28,7 +27,7 @@ from tests.factories import (
 Browse = Callable[..., FlaskClient]
 
 
-def test_the_admin_keeps_the_reasons_for_a_pause(cast: Cast, browse: Browse):  # noqa: F811
+def test_the_admin_keeps_the_reasons_for_a_pause(cast: Cast, browse: Browse):
     sent = {"offer_seconds": "90", "lapse_minutes": "20", "lapses_to_pause": "3",
             "busy_when_full": "y", "vip_segments": "Oro",
             "pause_reasons": "Café, Reunión"}  # fmt: skip
@@ -52,7 +51,7 @@ def count_all() -> list[int | None]:
     return [db.session.scalar(select(func.count()).select_from(each)) for each in tables]
 
 
-def rules_in(cast: Cast) -> list[RoutingRule]:  # noqa: F811
+def rules_in(cast: Cast) -> list[RoutingRule]:
     vip = make_queue(cast.sales, name="Mayoristas")
     rules = [
         make_rule(cast.sales, name=name, action=RuleAction.ASSIGN_QUEUE, priority=priority,
@@ -63,7 +62,7 @@ def rules_in(cast: Cast) -> list[RoutingRule]:  # noqa: F811
     return rules
 
 
-def test_the_order_is_saved_and_no_rule_is_lost(cast: Cast, browse: Browse):  # noqa: F811
+def test_the_order_is_saved_and_no_rule_is_lost(cast: Cast, browse: Browse):
     one, _two, three = rules_in(cast)
     sent = {"rule": [three.id, one.id], "on": [three.id]}
     answer = browse(cast.admin).post(f"/settings/routing/order/{cast.sales.id}", data=sent)
@@ -74,7 +73,7 @@ def test_the_order_is_saved_and_no_rule_is_lost(cast: Cast, browse: Browse):  # 
     assert [row.is_active for row in rows] == [True, False, True]
 
 
-def test_a_dry_run_says_rule_and_agent_and_touches_nothing(cast: Cast, browse: Browse):  # noqa: F811
+def test_a_dry_run_says_rule_and_agent_and_touches_nothing(cast: Cast, browse: Browse):
     rules_in(cast)
     before = [
         db.session.scalar(select(func.count()).select_from(each))
@@ -92,7 +91,7 @@ def test_a_dry_run_says_rule_and_agent_and_touches_nothing(cast: Cast, browse: B
 
 
 @pytest.mark.parametrize("at", ["nonsense", "0001-01-01T00:00", "9999-12-31T23:59", "\x00"])
-def test_a_dry_run_takes_any_moment(cast: Cast, browse: Browse, at: str):  # noqa: F811
+def test_a_dry_run_takes_any_moment(cast: Cast, browse: Browse, at: str):
     sent = {"campaign_id": cast.sales.id, "text": "Hola", "kind": "text", "at": at}
     assert browse(cast.admin).post("/settings/routing/try", data=sent).status_code == 200
 
@@ -103,7 +102,7 @@ def ask(who: FlaskClient, **sent: object) -> str:
     return answer.text
 
 
-def test_a_message_that_came_in_can_be_tried_again(cast: Cast, browse: Browse):  # noqa: F811
+def test_a_message_that_came_in_can_be_tried_again(cast: Cast, browse: Browse):
     """It brings its words, kind, number and customer; a client's are found by the phone."""
     rules_in(cast)
     known = make_client(phone_number="+573004445566")
@@ -125,7 +124,7 @@ def test_a_message_that_came_in_can_be_tried_again(cast: Cast, browse: Browse): 
     assert f'value="{message.id}" checked' in tried
 
 
-def test_only_messages_that_the_person_may_read_are_offered(cast: Cast, browse: Browse):  # noqa: F811
+def test_only_messages_that_the_person_may_read_are_offered(cast: Cast, browse: Browse):
     support = make_campaign(name="Soporte")
     number = make_number(campaign=support)
     foreign = make_message(make_chat(campaign=support, number=number), content="Ajeno")
@@ -138,7 +137,7 @@ def test_only_messages_that_the_person_may_read_are_offered(cast: Cast, browse: 
     assert "Ajeno" not in answer.text
 
 
-def test_a_dry_run_says_what_it_assumes_of_the_moment(cast: Cast, browse: Browse):  # noqa: F811
+def test_a_dry_run_says_what_it_assumes_of_the_moment(cast: Cast, browse: Browse):
     admin, about = (
         browse(cast.admin),
         {"campaign_id": cast.sales.id, "kind": "text", "text": "Hola"},
@@ -148,7 +147,7 @@ def test_a_dry_run_says_what_it_assumes_of_the_moment(cast: Cast, browse: Browse
     assert "assumed to be as they are now" in ask(admin, **about, at="2099-01-05T10:00")
 
 
-def test_a_rule_that_is_being_written_is_tried_on_a_day(cast: Cast, browse: Browse):  # noqa: F811
+def test_a_rule_that_is_being_written_is_tried_on_a_day(cast: Cast, browse: Browse):
     """New or changed, as it stands in the form; it is not saved."""
     _one, two, _three = rules_in(cast)
     yesterday = utcnow() - timedelta(days=1)
@@ -174,7 +173,7 @@ def test_a_rule_that_is_being_written_is_tried_on_a_day(cast: Cast, browse: Brow
     assert db.session.get_one(RoutingRule, two.id).name == "Dos"
 
 
-def test_a_draft_is_kept_tried_refused_while_stale_and_saved(cast: Cast, browse: Browse):  # noqa: F811
+def test_a_draft_is_kept_tried_refused_while_stale_and_saved(cast: Cast, browse: Browse):
     one, two, three = rules_in(cast)
     gone = make_queue(cast.sales, name="Pasajera")
     db.session.commit()
@@ -218,13 +217,13 @@ def test_a_draft_is_kept_tried_refused_while_stale_and_saved(cast: Cast, browse:
     assert admin.post(here, data={"do": "drop"}).status_code == 302
 
 
-def test_a_dry_run_for_nobody_known_says_so(cast: Cast, browse: Browse):  # noqa: F811
+def test_a_dry_run_for_nobody_known_says_so(cast: Cast, browse: Browse):
     sent = {"campaign_id": cast.sales.id, "text": "Hola", "kind": "text", "client": "3009999999"}
     answer = browse(cast.admin).post("/settings/routing/try", data=sent)
     assert (answer.status_code, "Nobody has this number" in answer.text) == (422, True)
 
 
-def test_a_replay_shows_what_of_yesterday_would_go_elsewhere(cast: Cast, browse: Browse):  # noqa: F811
+def test_a_replay_shows_what_of_yesterday_would_go_elsewhere(cast: Cast, browse: Browse):
     _one, two, _three = rules_in(cast)
     yesterday = utcnow() - timedelta(days=1)
     for text in ("Compro al por mayor", "Hola", "precio del mayor"):
@@ -243,7 +242,7 @@ def test_a_replay_shows_what_of_yesterday_would_go_elsewhere(cast: Cast, browse:
 
 
 @pytest.mark.parametrize("pattern", ["(a)\\1", "(?=a)", "a{9999}", "("])
-def test_a_pattern_that_cannot_be_bounded_is_refused(cast: Cast, browse: Browse, pattern: str):  # noqa: F811
+def test_a_pattern_that_cannot_be_bounded_is_refused(cast: Cast, browse: Browse, pattern: str):
     sent = {"campaign_id": cast.sales.id, "name": "R", "priority": "0", "regex": pattern,
             "action": "assign_queue", "target_queue_id": cast.queue.id}  # fmt: skip
     assert browse(cast.admin).post("/settings/rules/new", data=sent).status_code == 422

@@ -8,6 +8,7 @@ from flask import Flask
 from crm.db import atomic
 from tests.cast import Cast, make_cast
 from tests.services.chat_desk import Heard
+from tests.services.desk import Desk
 
 
 @pytest.fixture
@@ -19,3 +20,8 @@ def heard(monkeypatch: pytest.MonkeyPatch) -> Heard:
 def cast(database: Flask) -> Cast:
     with atomic():
         return make_cast()
+
+
+@pytest.fixture
+def desk(database: Flask) -> Desk:
+    return Desk()

@@ -28,11 +28,6 @@ from tests.services.desk import Desk, last_event
 FAR = 3600.0
 
 
-@pytest.fixture
-def desk(database: Flask) -> Desk:
-    return Desk()
-
-
 def switch(agent: User, status: AgentStatus, reason: str | None = None) -> bool:
     with atomic():
         return agents.set_agent_status(agent, status, reason=reason, actor=person(agent.id))

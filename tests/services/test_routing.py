@@ -4,7 +4,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from flask import Flask
 from sqlalchemy import select
 
 from crm.db import atomic, db
@@ -25,11 +24,6 @@ from tests.factories import link_agent, make_campaign, make_chat, make_queue, ma
 from tests.services.desk import Desk, last_event, load_of, owner_of, turn_of
 
 CLOSED_TODAY = {"holidays": [], "monday": []}
-
-
-@pytest.fixture
-def desk(database: Flask) -> Desk:
-    return Desk()
 
 
 def route(chat: Chat) -> routing.Drained:

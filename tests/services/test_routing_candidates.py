@@ -3,7 +3,6 @@
 from typing import Any
 
 import pytest
-from flask import Flask
 from sqlalchemy import select
 
 from crm.db import atomic, db
@@ -21,11 +20,6 @@ from tests.factories import (
 )
 from tests.services.desk import Desk, last_event, load_of, owner_of
 from tests.services.test_routing import drain, new_chat, route
-
-
-@pytest.fixture
-def desk(database: Flask) -> Desk:
-    return Desk()
 
 
 @pytest.mark.parametrize(

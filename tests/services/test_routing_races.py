@@ -8,7 +8,6 @@ import random
 from collections import Counter
 
 import pytest
-from flask import Flask
 from sqlalchemy import delete, select
 
 from crm.db import atomic, db, retrying
@@ -22,11 +21,6 @@ from tests.services.desk import Desk, load_of, overfull_moments, run_together
 ROUNDS = 60
 # `make faults` runs ten thousand of the first.
 RACES = int(os.environ.get("CHARLA_RACES", ROUNDS))
-
-
-@pytest.fixture
-def desk(database: Flask) -> Desk:
-    return Desk()
 
 
 def route(chat_id: int) -> routing.Drained:

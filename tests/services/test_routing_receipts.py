@@ -4,7 +4,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from flask import Flask
 
 from crm.db import atomic, db
 from crm.lib.clock import utcnow
@@ -22,11 +21,6 @@ from crm.services import chats, routing
 from crm.services.chats import SYSTEM
 from tests.services.desk import Desk, last_event
 from tests.services.test_routing import new_chat, route
-
-
-@pytest.fixture
-def desk(database: Flask) -> Desk:
-    return Desk()
 
 
 def test_the_receipt_names_the_candidates_with_their_loads(desk: Desk):
