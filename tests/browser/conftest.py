@@ -17,6 +17,15 @@ from playwright.sync_api import (
     sync_playwright,
 )
 
+from tests.browser.desk import (
+    LAURA,
+    Customers,
+    SignIn,
+    become,
+    clear_the_desk,
+    phones_of,
+    row_of,
+)
 from tests.stack import PASSWORD, RunningStack, running_stack
 
 ARGUMENTS = [
@@ -125,3 +134,25 @@ def sign_in(
         return page
 
     return go
+
+
+# Blocks of telephone numbers, so that no two tests share a customer.
+_blocks = iter(range(0, 99_999, 100))
+
+
+@pytest.fixture
+def customers(stack: RunningStack) -> Customers:
+    """Nobody else is served, and these may write."""
+    clear_the_desk(stack)
+    return Customers(phones_of(stack), next(_blocks))
+
+
+@pytest.fixture
+def desk(sign_in: SignIn, customers: Customers) -> Page:
+    """Laura at her desk with three customers: Ana, Berta and Carla, Carla the last to write."""
+    page = sign_in(LAURA)
+    become(page, "available")
+    for name in ("Ana Uno", "Berta Dos", "Carla Tres"):
+        customers.write(name, f"Hola, soy {name}")
+        expect(row_of(page, name)).to_be_visible()
+    return page

@@ -25,7 +25,7 @@ from crm.realtime import feed, watch
 from crm.realtime.socket import hub_of
 from crm.services import chats
 from tests import factories
-from tests.browser.test_main_loop import hand_over
+from tests.browser.desk import hand_over
 from tests.cast import Cast, make_cast
 from tests.providers.deliveries import body, sign, status, words
 from tests.realtime.pages import (

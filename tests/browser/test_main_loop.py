@@ -5,55 +5,26 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
-from pathlib import Path
 
-from playwright.sync_api import BrowserContext, Locator, Page, expect
+from playwright.sync_api import BrowserContext, Page, expect
 
+from tests.browser.desk import (
+    JHON,
+    LAURA,
+    answer,
+    become,
+    clear_the_desk,
+    phones_of,
+    row_of,
+    write_on_phone,
+)
 from tests.simulator.server import NUMBER, SimulatorServer
 from tests.stack import RunningStack
-
-LAURA, JHON = "laura@demo.charla.local", "jhon@demo.charla.local"
-
-
-def phones_of(stack: RunningStack) -> SimulatorServer:
-    """The control of the stack's own simulator."""
-    return SimulatorServer(
-        port=int(stack.settings["SIMULATOR_PORT"]),
-        data_dir=Path(stack.settings["CRM_DATA_DIR"]) / "simulator",
-        environment=stack.settings,
-    )
 
 
 def texts(phones: SimulatorServer, wa_id: str) -> list[str]:
     """What the customer's phone shows, oldest first."""
     return [message["content"].get("body") for message in phones.messages(wa_id)]
-
-
-def clear_the_desk(stack: RunningStack) -> None:
-    """Nobody is available and nothing is open: what follows is all that is to be seen."""
-    stack.query("UPDATE chats SET status = 'closed', closed_at = now() WHERE closed_at IS NULL")
-    stack.query("UPDATE users SET agent_status = 'offline' WHERE NOT is_system")
-
-
-def become(page: Page, status: str) -> None:
-    """Switch this agent's status in the inbox."""
-    page.click("#my-status summary")
-    page.click(f"#my-status button[value={status}]")
-    expect(page.locator(f"#my-status[data-status={status}]")).to_be_attached()
-
-
-def hand_over(page: Page, to: str | None = None) -> None:
-    """Who leaves with open chats says where they go: as proposed, or all of them to `to`."""
-    dialog = page.locator("dialog[data-act]")
-    expect(dialog.get_by_role("button", name="Entregar e irme")).to_be_visible()
-    if to is not None:
-        for choice in dialog.locator("select").all():
-            choice.select_option(to)
-    dialog.get_by_role("button", name="Entregar e irme").click()
-
-
-def row_of(page: Page, name: str):  # type: ignore[no-untyped-def]
-    return page.locator("#rows li").filter(has_text=name)
 
 
 def owner_of(pages: dict[str, Page], name: str) -> str:
@@ -65,16 +36,6 @@ def owner_of(pages: dict[str, Page], name: str) -> str:
             return found[0]
         next(iter(pages.values())).wait_for_timeout(100)
     raise AssertionError(f"nobody sees {name}")
-
-
-def answer(page: Page, text: str) -> None:
-    page.fill("#text", text)
-    page.press("#text", "Enter")
-
-
-def write_on_phone(phone: Locator, text: str) -> None:
-    phone.get_by_label("Escriba un mensaje").fill(text)
-    phone.get_by_label("Escriba un mensaje").press("Enter")
 
 
 def test_two_customers_write_and_two_agents_answer_live(

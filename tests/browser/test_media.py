@@ -14,8 +14,7 @@ from playwright.sync_api import Error as PlaywrightError
 from playwright.sync_api import Page, expect
 
 from tests import media
-from tests.browser.measures import faults_of
-from tests.browser.test_main_loop import (
+from tests.browser.desk import (
     JHON,
     LAURA,
     become,
@@ -23,6 +22,7 @@ from tests.browser.test_main_loop import (
     phones_of,
     row_of,
 )
+from tests.browser.measures import faults_of
 from tests.simulator.server import NUMBER, SimulatorServer
 from tests.stack import RunningStack
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from playwright.sync_api import Locator, Page, expect
 
-from tests.browser.test_main_loop import (
+from tests.browser.desk import (
     JHON,
     LAURA,
     become,

@@ -7,9 +7,9 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.browser.desk import phones_of
 from tests.browser.measures import faults_of
 from tests.browser.test_composing import give_to_laura, is_up, until
-from tests.browser.test_main_loop import phones_of
 from tests.simulator.server import NUMBER
 from tests.stack import RunningStack
 

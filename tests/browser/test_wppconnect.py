@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from playwright.sync_api import BrowserContext, Page, expect
 
-from tests.browser.test_main_loop import (
+from tests.browser.desk import (
     LAURA,
     answer,
     become,

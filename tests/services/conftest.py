@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from flask import Flask
 
@@ -25,3 +27,11 @@ def cast(database: Flask) -> Cast:
 @pytest.fixture
 def desk(database: Flask) -> Desk:
     return Desk()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """An empty one, for the workshop."""
+    place = tmp_path / "work"
+    place.mkdir()
+    return place
