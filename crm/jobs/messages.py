@@ -43,7 +43,9 @@ LOOK_EVERY = 0.05
 LOOK_AGAIN = 0.1
 # How often a long drain looks for the leases of workers that are gone.
 TIDY_EVERY = 2.0
-# How long a row that may end its worker waits for the others to be done: the longest call.
+# How often it looks for rows that may end their worker, and how long these wait for the others to
+# be done: the longest call.
+SUSPECTS_EVERY = 15.0
 SUSPECT_PATIENCE = 20.0
 
 
@@ -106,6 +108,7 @@ class Drain:
             self.books.end, lambda written: self.calls.note_written(len(written))
         )
         self.owner = uuid4()
+        self._suspected_at = -math.inf
 
     def run(self, *, first: int, seconds: float) -> bool:
         """Send until nothing is due; True if time ran out before that.
@@ -128,6 +131,9 @@ class Drain:
             long_ago = now - TIDY_EVERY
             if untidy := [n for n in numbers if tidied.get(n, -math.inf) < long_ago]:
                 self._tidy(untidy)
+                if now - self._suspected_at > SUSPECTS_EVERY:
+                    self._send_suspects(numbers, end=end)
+                    self._suspected_at = time.monotonic()
                 tidied |= dict.fromkeys(untidy, time.monotonic())
             started, wait = self._start(self.calls.rooms(numbers))
             if started or not was_quiet:
@@ -156,14 +162,14 @@ class Drain:
         unit(partial(outcomes.expire_leases, numbers))
         unit(partial(outcomes.flag_unresolved, numbers, settings=self.settings))
         unit(receipts.apply_early_receipts)
-        if suspects := unit(partial(delivery.find_suspects, numbers)):
-            self._send_suspects(suspects)
 
-    def _send_suspects(self, numbers: list[int]) -> None:
+    def _send_suspects(self, numbers: list[int], *, end: float) -> None:
         """Rows that were there when workers ended go one by one, while nothing else is under way:
         the one that ends this worker as well takes no other along."""
-        for number_id in numbers:
-            while not shutdown.is_asked() and self.calls.wait_until_quiet(SUSPECT_PATIENCE):
+        for number_id in unit(partial(delivery.find_suspects, numbers)):
+            while not shutdown.is_asked() and time.monotonic() < end:
+                if not self.calls.wait_until_quiet(SUSPECT_PATIENCE):
+                    return
                 started, _ = self._start({number_id: 1}, suspects=True)
                 if not started:
                     break

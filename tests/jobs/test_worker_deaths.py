@@ -19,6 +19,7 @@ from sqlalchemy import TextClause, select, text
 from crm.db import db
 from crm.doorbell import ring
 from crm.extensions import redis_client
+from crm.jobs import messages as job
 from crm.jobs.clock import sweep_all
 from crm.jobs.under_way import THREADS_PER_NUMBER
 from crm.jobs.worker import serve_queue
@@ -164,9 +165,14 @@ UNDER_WAY = text(
 
 
 def test_a_stop_lets_every_call_under_way_end_and_be_written_down(
-    product: Flask, whatsapp: SimulatorServer, number: WhatsappNumber
+    product: Flask,
+    whatsapp: SimulatorServer,
+    number: WhatsappNumber,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A provider that hangs for all: every thread waits when the worker is asked to stop."""
+    """A provider that hangs for all: every thread waits when the worker is asked to stop, at some
+    moment in or between jobs, which are short here."""
+    monkeypatch.setattr(job, "SECONDS", 0.2)
     product.config["CRM"] = dataclasses.replace(
         product.config["CRM"], provider_seconds=size(2, 4), lease_seconds=30
     )
