@@ -83,7 +83,7 @@ def test_an_offer_is_declined_returns_and_is_accepted_and_a_break_hands_over(
     asked.get_by_role("button", name="Entregar e irme").click()
     expect(jhon.locator("#my-status[data-status=paused]")).to_be_attached()
     back = laura.locator("[data-offer]")
-    expect(back).to_contain_text("Ya le dije el precio.")
+    expect(back).to_contain_text("entregado: Ya le dije el precio.")
     back.get_by_role("button", name="Aceptar").click()
     expect(laura.locator("#thread-title")).to_have_text("Ofelia Oferta")
     # How it came to her the first time is told in words, state, load and skills included.
