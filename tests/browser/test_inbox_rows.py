@@ -47,7 +47,9 @@ def test_rows_stay_under_the_pointer_and_a_moving_one_keeps_focus_and_choice(
     expect(row_of(desk, "Ana Uno").locator("a[aria-current]")).to_be_visible()
 
 
-def test_who_reads_above_is_told_and_not_moved(desk: Page, customers: Customers) -> None:
+def test_who_reads_above_is_told_and_not_moved(
+    desk: Page, customers: Customers, stack: RunningStack
+) -> None:
     open_chat(desk, "Ana Uno")
     for number in range(14):
         customers.write("Ana Uno", f"línea {number}\n" * 4)
@@ -63,11 +65,19 @@ def test_who_reads_above_is_told_and_not_moved(desk: Page, customers: Customers)
     desk.click("#jump")
     expect(bubbles(desk, "in").last).to_be_in_viewport()
     expect(desk.locator("#jump")).to_be_hidden()
-    # The page heals itself from the server, and nothing of it is to be seen.
+    # The page heals itself from the server, and only what it missed is to be seen of it.
+    stack.query(
+        "INSERT INTO messages (chat_id, client_id, whatsapp_number_id, direction, content, status,"
+        " position) SELECT chat_id, client_id, whatsapp_number_id, direction, 'nadie avisó',"
+        " status, position + interval '1 ms' FROM messages"
+        " WHERE chat_id = %s AND direction = 'inbound' ORDER BY position DESC LIMIT 1",
+        desk.url.rpartition("/")[2],
+    )
     with desk.expect_response(lambda answer: "/inbox/list" in answer.url):
         desk.evaluate("window.dispatchEvent(new Event('online'))")
         log.evaluate("log => { log.scrollTop = 300 }")
     expect(desk.locator("#log .day")).to_have_count(1)
+    expect(desk.locator("#jump")).to_have_text("1 nuevo")
     assert log.evaluate("log => log.scrollTop") == 300
     desk.click("#jump")
     customers.write("Ana Uno", "y ahora sí")

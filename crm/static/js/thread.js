@@ -246,6 +246,8 @@ document.addEventListener("crm:mending", ({ detail }) => {
   if (!fresh) return;
   nameMe(fresh);
   drawDays(fresh);
+  // What was missed is new all the same to who reads above.
+  if (!pinned) unseen += $$(".bubble.in", fresh).filter(({ id }) => !document.getElementById(id)).length;
 });
 document.addEventListener("crm:synced", ({ detail }) => {
   if (!detail.thread || !log()) return;
