@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+import requests
 from playwright.sync_api import Locator, Page, expect
 
 from tests.simulator.server import NUMBER, SimulatorServer
@@ -94,3 +96,30 @@ class Customers:
             self.phones.say(
                 wa_id=self.ids[name], number_id=NUMBER, name=name, text=text, at=self.clock
             )
+
+
+def is_up(url: str) -> bool:
+    """Whether a server answers there."""
+    with contextlib.suppress(requests.RequestException):
+        return requests.get(url, timeout=5).status_code < 500
+    return False
+
+
+def until(read: Callable[[], object], seconds: float = 40) -> object:
+    """What `read` gives once it gives something; fails where it never does."""
+    end = time.monotonic() + seconds
+    while not (found := read()):
+        assert time.monotonic() < end, "it did not come"
+        time.sleep(0.2)
+    return found
+
+
+def give_to_laura(stack: RunningStack, chat_id: int) -> None:
+    """As if she had taken it and answered."""
+    stack.query(
+        "UPDATE chats SET status = 'active', owner = 'human', first_response_at = now(),"
+        " assigned_at = now(), assigned_agent_id = (SELECT id FROM users WHERE email = %s)"
+        " WHERE id = %s",
+        LAURA,
+        chat_id,
+    )

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
-import time
 import uuid
 from collections.abc import Callable
 
@@ -12,9 +10,9 @@ import pytest
 import requests
 from playwright.sync_api import Locator, Page, expect
 
+from tests.browser.desk import LAURA, give_to_laura, is_up, until
 from tests.stack import ROOT, RunningStack
 
-LAURA = "laura@demo.charla.local"
 NUMBER = "100000000000001"
 INVOICE = ROOT / "crm/simulator/samples/pedido.pdf"
 
@@ -38,12 +36,6 @@ def talk(stack: RunningStack, sign_in: Callable[..., Page]) -> Callable[..., tup
     return begin
 
 
-def is_up(url: str) -> bool:
-    with contextlib.suppress(requests.RequestException):
-        return requests.get(url, timeout=5).status_code < 500
-    return False
-
-
 def say(stack: RunningStack, wa_id: str, text: str) -> None:
     until(lambda: is_up(f"{stack.simulator_url}/control/state"))
     answer = requests.post(
@@ -52,14 +44,6 @@ def say(stack: RunningStack, wa_id: str, text: str) -> None:
         timeout=10,
     )
     assert answer.status_code < 300, answer.text
-
-
-def until(read: Callable[[], object], seconds: float = 40) -> object:
-    end = time.monotonic() + seconds
-    while not (found := read()):
-        assert time.monotonic() < end, "it did not come"
-        time.sleep(0.2)
-    return found
 
 
 def chat_of(stack: RunningStack, wa_id: str) -> int:
@@ -71,16 +55,6 @@ def chat_of(stack: RunningStack, wa_id: str) -> int:
         )
     )
     return int(rows[0][0])  # type: ignore[index]
-
-
-def give_to_laura(stack: RunningStack, chat_id: int) -> None:
-    stack.query(
-        "UPDATE chats SET status = 'active', owner = 'human', first_response_at = now(),"
-        " assigned_at = now(), assigned_agent_id = (SELECT id FROM users WHERE email = %s)"
-        " WHERE id = %s",
-        LAURA,
-        chat_id,
-    )
 
 
 def phone(stack: RunningStack, wa_id: str) -> dict:

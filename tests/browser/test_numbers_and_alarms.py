@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 from playwright.sync_api import Page, expect
@@ -72,6 +73,12 @@ def test_a_failed_delivery_rings_on_an_open_page_and_is_seen(
     card = page.locator(".alarm", has_text="Algo que llegó no se pudo guardar")
     card.get_by_role("link", name="Ir a resolverlo").click()
     expect(page.locator(".deliveries")).to_contain_text("La base de datos se negó a guardarlo.")
+    # A page of the ledger is ticked at once, and says how many would be processed again.
+    rows = page.locator(".deliveries td.pick input")
+    page.locator(".deliveries [data-pick-all]").check()
+    expect(page.locator("#listing [data-picked]")).to_have_text(
+        re.compile(rf"^{rows.count()} elegidas?$")
+    )
     page.locator(".deliveries tbody th a").first.click()
     page.get_by_role("button", name="Apartar").click()
     expect(page.get_by_role("button", name="Volver a considerar")).to_be_visible()

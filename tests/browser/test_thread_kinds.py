@@ -7,9 +7,8 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.desk import phones_of
+from tests.browser.desk import give_to_laura, is_up, phones_of, until
 from tests.browser.measures import faults_of
-from tests.browser.test_composing import give_to_laura, is_up, until
 from tests.simulator.server import NUMBER
 from tests.stack import RunningStack
 

@@ -15,6 +15,7 @@ from tests.browser.desk import (
     clear_the_desk,
     phones_of,
     row_of,
+    until,
     write_on_phone,
 )
 from tests.stack import RunningStack
@@ -46,6 +47,18 @@ def look_now(stack: RunningStack, number_id: int) -> None:
     stack.query(
         "UPDATE wppconnect_sessions SET check_at = now() WHERE whatsapp_number_id = %s", number_id
     )
+
+
+def when(stack: RunningStack, number_id: int, state: str, page: Page) -> None:
+    """The page asks a healthy session every 15 seconds: have it look once it stands so."""
+    until(
+        lambda: stack.query(
+            "SELECT 1 FROM wppconnect_sessions WHERE whatsapp_number_id = %s AND state = %s",
+            number_id,
+            state,
+        )
+    )
+    page.reload()
 
 
 def test_a_phone_is_linked_talks_is_cut_and_loses_nothing(
@@ -117,11 +130,13 @@ def test_a_phone_is_linked_talks_is_cut_and_loses_nothing(
     expect(laura.locator("#log .bubble.in").last).to_contain_text(
         "¿La roja, a cómo?", timeout=PATIENCE
     )
+    when(stack, number_id, "connected", admin)
     expect(part).to_contain_text("1 mensaje recuperado", timeout=PATIENCE)
     expect(part.get_by_role("status")).to_have_text("Conectado", timeout=PATIENCE)
 
     # Unlinking on the phone is said at once, and asks for a new scan.
     line.get_by_role("button", name="Desvincular").click()
+    when(stack, number_id, "qr", admin)
     expect(part.get_by_alt_text("Código QR para vincular el teléfono")).to_be_visible(
         timeout=PATIENCE
     )
