@@ -18,7 +18,7 @@ from crm.services.routing import floor, sweep
 from tests.factories import link_agent, make_campaign, make_chat, make_client
 from tests.services.desk import Desk, load_of, overfull_moments, run_together
 
-ROUNDS = 60
+ROUNDS = 40
 # `make faults` runs ten thousand of the first.
 RACES = int(os.environ.get("CHARLA_RACES", ROUNDS))
 
@@ -178,8 +178,7 @@ def test_presence_does_not_wait_for_routing_nor_routing_for_presence(desk: Desk)
     assert agent.last_activity_at is not None
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
-def test_a_busy_day_never_overfills_and_leaves_nobody_waiting(desk: Desk, seed: int):
+def test_a_busy_day_never_overfills_and_leaves_nobody_waiting(desk: Desk):
     """Four threads of arrivals, answers, closings, picks, reassignments and status switches."""
     with atomic():
         other = make_campaign(priority=5, routing_strategy="least_busy")
@@ -224,7 +223,7 @@ def test_a_busy_day_never_overfills_and_leaves_nobody_waiting(desk: Desk, seed: 
                 chats.assign_chat(chat, user, actor=person(user.id), reason="by_hand")
 
     def day(number: int) -> None:
-        dice = random.Random(seed * 100 + number)
+        dice = random.Random(100 + number)
         for _ in range(40):
             try:
                 retrying(lambda: one_thing(dice))
