@@ -14,7 +14,7 @@ from pathlib import Path
 
 from cryptography.fernet import Fernet
 
-from crm.config import ConfigError, integer
+from crm.config import Config, ConfigError, integer
 from crm.embedded.places import make_folder
 
 DEFAULT_PORT = 8000
@@ -79,6 +79,9 @@ def load(environ: Mapping[str, str]) -> LocalSettings:
     # Only this machine may come in, unless it is asked for: the phone page has no login.
     values.setdefault("CRM_BIND", "127.0.0.1")
     values.setdefault("META_GRAPH_URL", f"http://127.0.0.1:{simulator_port}/{GRAPH_VERSION}")
+    # What is wrong stops the start here, and not when servers run whose addresses come later.
+    later = {} if given else {"DATABASE_URL": "postgresql://later", "REDIS_URL": "redis://later"}
+    Config.from_env(values | later)
     return LocalSettings(folder, port, simulator_port, values, kept, owns_servers=not given)
 
 

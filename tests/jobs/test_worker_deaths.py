@@ -119,7 +119,7 @@ def db_status(message: Message) -> MessageStatus:
     return message.status
 
 
-@pytest.mark.parametrize("end", [abort, eat_memory, *([be_killed] if FULL else [])])
+@pytest.mark.parametrize("end", [abort, be_killed, eat_memory] if FULL else [abort])
 def test_a_message_that_ends_every_worker_fails_alone_and_the_queue_goes_on(
     impatient: Flask,
     whatsapp: SimulatorServer,
