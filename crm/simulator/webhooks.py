@@ -91,7 +91,8 @@ def status_part(customer: Row, message: Row, status: str, *, at: float, errors: 
     }
     if not customer.get("hidden"):
         row["recipient_id"] = customer["wa_id"]
-    if status != "failed":
+    # What was told to us as already sent, of the demo's past, never had a price.
+    if status != "failed" and message.get("pricing"):
         row["pricing"] = message["pricing"]
     if errors:
         row["errors"] = errors

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from playwright.sync_api import Page, expect
 
 from tests.browser.desk import (
@@ -95,7 +97,7 @@ def test_drafts_stay_with_their_chats_until_they_are_sent_or_one_signs_out(desk:
     desk.click(".rail details summary")
     desk.click("[data-logout] button")
     hand_over(desk)
-    desk.wait_for_url("**/login**")
+    expect(desk).to_have_url(re.compile("/login"))
     assert desk.evaluate("JSON.stringify(localStorage)").find("secreto") == -1
 
 
