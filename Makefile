@@ -15,7 +15,7 @@ run: ## Start everything on this machine (PORT=8000) and say where it is
 test: ## Run every test (ARGS="tests/flows -k inbox" for some)
 	@sh scripts/set_up.sh dev
 	@$(VENV_PYTHON) scripts/chromium.py
-	@exec $(VENV_PYTHON) -m pytest -n 2 --dist loadfile $(ARGS)
+	@exec $(VENV_PYTHON) -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: lint types migrations ## Lint, formatting, types, and the migrations from nothing
 

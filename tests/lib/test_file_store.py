@@ -50,13 +50,13 @@ def s3_endpoint() -> Iterator[str]:
 def test_s3_over_http_keeps_and_gives_parts(s3_endpoint, tmp_path, monkeypatch):
     for name, value in CREDENTIALS.items():
         monkeypatch.setenv(name, value)
-    store = stores.open_store("s3://charla-files/one", folder=tmp_path, endpoint=s3_endpoint)
+    store = stores.open_store("s3://charla-parts/one", folder=tmp_path, endpoint=s3_endpoint)
     assert isinstance(store, stores.S3Store)
     source = tmp_path / "a"
     source.write_bytes(os.urandom(9 * 1024 * 1024))  # over the part size: several requests
     with pytest.raises(stores.StoreError, match="NoSuchBucket"):
         store.put("2026/11/abc.bin", source)
-    store._client.create_bucket(Bucket="charla-files")
+    store._client.create_bucket(Bucket="charla-parts")
     store.check()
     store.put("2026/11/abc.bin", source)
     assert store.size("2026/11/abc.bin") == 9 * 1024 * 1024

@@ -103,13 +103,19 @@ export class Panel {
   // -- traffic ---------------------------------------------------------------------------------
 
   async loadCalls() {
+    // What is told while the list is on its way may be missing in it.
+    this.late = [];
     const { calls } = await order("GET", "calls");
-    this.calls.replaceChildren(...calls.map((call) => this.row(call)));
-    document.getElementById("no-calls").hidden = calls.length > 0;
+    const known = new Set(calls.map((call) => call.id));
+    const all = [...this.late.filter((call) => !known.has(call.id)), ...calls];
+    this.late = [];
+    this.calls.replaceChildren(...all.map((call) => this.row(call)));
+    document.getElementById("no-calls").hidden = all.length > 0;
   }
 
   onCall(call) {
     this.drawWaiting(call.waiting);
+    this.late = [call, ...(this.late ?? [])].slice(0, KEPT);
     if (this.shown !== "inspector") return;
     this.calls.prepend(this.row(call));
     document.getElementById("no-calls").hidden = true;
