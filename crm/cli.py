@@ -11,7 +11,6 @@ from crm.errors import DomainError
 from crm.models import LinkPurpose, User
 from crm.services import account_links, first_start, sign_in, two_factor
 from crm.services import audit as trail
-from crm.services import demo as demo_data
 from crm.services import doctor as examination
 from crm.services.files.checking import compare_store, remove_nobodys
 
@@ -44,6 +43,9 @@ def demo() -> None:
 @with_appcontext
 def load_demo() -> None:
     """Fill an empty database with it; refuses one that is in use."""
+    # Here, because every process loads the commands and none but this one plays the demo.
+    from crm.services import demo as demo_data
+
     config = current_app.config["CRM"]
     password = config.demo_password or secrets.token_urlsafe(12)
     try:

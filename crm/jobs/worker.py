@@ -32,7 +32,7 @@ from crm.db import db
 from crm.doorbell import JOBS, QUEUES
 from crm.jobs import shutdown
 from crm.jobs.supervisor import Child, Supervisor
-from crm.lib.memory import share_heaps
+from crm.lib.memory import kept_for_good, share_heaps
 
 log = structlog.get_logger(__name__)
 
@@ -91,7 +91,8 @@ class QueueWorker(SimpleWorker):
 
 def run_workers(app: Flask) -> None:
     """Keep one worker per queue alive until SIGTERM or SIGINT."""
-    import_jobs()
+    with kept_for_good():
+        import_jobs()
     Supervisor(
         [_worker_child(app, queue) for queue in QUEUES],
         say=lambda text: log.warning("worker_supervisor", said=text),
