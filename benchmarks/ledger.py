@@ -30,11 +30,15 @@ FILL = """
     INSERT INTO whatsapp_numbers (phone_number, provider, status)
     SELECT '+5760155501' || n, 'meta', 'active' FROM generate_series(1, 10) n;
     INSERT INTO webhook_events (provider, whatsapp_number_id, body, status, unknown_count,
-                                event_count, received_at)
+                                event_count, holds, received_at)
     SELECT 'meta', CASE WHEN n %% 10 > 0 THEN 1 + n %% 10 END, convert_to(repeat('x', 600), 'UTF8'),
            CASE WHEN n %% 4999 = 0 THEN 'failed' WHEN n %% 4987 = 0 THEN 'waiting'
                 ELSE 'processed' END,
-           (n %% 5003 = 0)::int, 1, now() - interval '30 days' * (%(rows)s - n) / %(rows)s
+           (n %% 5003 = 0)::int, 1,
+           CASE WHEN n %% 5009 = 0 THEN '{"template": [{"kind": "status"}]}'::jsonb
+                WHEN n %% 4 = 0 THEN '{"message": [{"kind": "text", "count": 1, "who": "…4567"}]}'
+                ELSE '{"receipt": [{"kind": "read", "count": 1, "who": "…4567"}]}' END,
+           now() - interval '30 days' * (%(rows)s - n) / %(rows)s
     FROM generate_series(1, %(rows)s) n;
 """
 
@@ -85,11 +89,14 @@ def page(rounds: int) -> int:
             "processed": LedgerQuery(status="processed"),
             "trouble": LedgerQuery(status="trouble"),
             "waiting": LedgerQuery(status="waiting"),
-            "unknown kinds": LedgerQuery(unknown=True),
+            "unknown kinds": LedgerQuery(kind="unknown"),
             "an hour": LedgerQuery(hour=hour_of(utcnow() - timedelta(days=20))),
             "a number": LedgerQuery(number_id=3),
             "trouble of a number": LedgerQuery(status="trouble", number_id=3),
-            "unknown of a number": LedgerQuery(unknown=True, number_id=3),
+            "unknown of a number": LedgerQuery(kind="unknown", number_id=3),
+            "messages": LedgerQuery(kind="message"),
+            "templates": LedgerQuery(kind="template"),
+            "templates of a number": LedgerQuery(kind="template", number_id=3),
             "processed of a number": LedgerQuery(status="processed", number_id=3),
         }
         work: dict[str, Callable[[], object]] = {

@@ -15,11 +15,14 @@ from flask_babel import ngettext
 
 from crm.blueprints.htmx import go_to
 from crm.db import atomic, retrying
+from crm.forms.templates import CATEGORY_WORDS, QUALITY_WORDS
+from crm.forms.templates import STATUS_WORDS as TEMPLATE_STATUS_WORDS
 from crm.models import WebhookEvent, WebhookStatus
-from crm.permissions import current_scope, requires
+from crm.permissions import current_scope, requires, visible_chats
 from crm.services import audit, numbers
 from crm.services.hourly import hour_of
-from crm.services.ledger import contents, hours, reading, replays, words
+from crm.services.ledger import contents, hours, kinds, reading, replays, words
+from crm.services.ledger.kinds import Content
 from crm.services.ledger.reading import LedgerQuery
 from crm.services.messages.replay import replay as replay_one
 
@@ -33,6 +36,28 @@ STATUS_WORDS = {
     "failed": _l("Failed"),
     "waiting": _l("Waiting"),
     "received": _l("Not looked at yet"),
+}
+KIND_WORDS = {
+    "message": _l("Messages"),
+    "receipt": _l("Ticks of our messages"),
+    "echo": _l("Written on the phone"),
+    "call": _l("Calls"),
+    "preference": _l("Advertising: stopped or wanted"),
+    "contact": _l("The phone's address book"),
+    "group": _l("Groups"),
+    "history": _l("History of the phone"),
+    "template": _l("Templates"),
+    "number": _l("The number itself"),
+    "account": _l("The account"),
+    "session": _l("The session"),
+    "other": _l("Kept, nothing to do"),
+    "unknown": _l("Unknown kinds"),
+    "problem": _l("Parts that cannot be read"),
+}
+TEMPLATE_WORDS = {
+    "status": TEMPLATE_STATUS_WORDS,
+    "quality": QUALITY_WORDS,
+    "category": CATEGORY_WORDS,
 }
 STATUS_KINDS = {
     "processed": "on", "partly": "bad", "failed": "bad", "waiting": "wait", "received": "wait",
@@ -50,6 +75,7 @@ def ledger_reason(problem: dict[str, Any]) -> dict[str, str]:
 def index() -> ResponseReturnValue:
     query = asked()
     rows, more = reading.list_deliveries(query)
+    held = {row.id: kinds.contents_of(row.holds) for row, _size in rows}
     span = request.args.get("range", "24")
     span = span if span in RANGES else "24"
     last = rows[-1][0] if rows else None
@@ -59,6 +85,8 @@ def index() -> ResponseReturnValue:
         frame="settings/_page.html",
         area="settings",
         rows=rows,
+        held=held,
+        **words_of_kinds(content for contents in held.values() for content in contents),
         query=query,
         span=span,
         ranges=RANGES,
@@ -174,7 +202,7 @@ def asked() -> LedgerQuery:
         number_id=int(number)
         if number.isascii() and number.isdigit() and len(number) < 10
         else None,
-        unknown=request.args.get("unknown") == "1",
+        kind=kind if (kind := request.args.get("kind", "")) in KIND_WORDS else "",
         hour=hour_of(found) if (found := moment(request.args.get("hour", ""))) else None,
         before=(before, int(row_id)) if before is not None and known else None,
         text=asked_text(),
@@ -200,8 +228,7 @@ def moment(text: str) -> datetime | None:
 def address(**changes: Any) -> str:
     """The address of this list with some of it changed; None takes a part away."""
     kept = {
-        name: request.args.get(name)
-        for name in ("status", "number", "unknown", "hour", "range", "q")
+        name: request.args.get(name) for name in ("status", "number", "kind", "hour", "range", "q")
     }
     parts = {name: value for name, value in {**kept, **changes}.items() if value}
     return f"{url_for('ledger.index')}?{urlencode(parts)}" if parts else url_for("ledger.index")
@@ -211,14 +238,28 @@ def ticked(values: Iterable[str]) -> list[int]:
     return [int(v) for v in values if v.isascii() and v.isdigit() and len(v) < 19]
 
 
+def words_of_kinds(held: Iterable[Content]) -> dict[str, Any]:
+    """What the sentences about deliveries need: words, and where this person may go from them."""
+    scope = current_scope()
+    return {
+        "kind_words": KIND_WORDS,
+        "template_words": TEMPLATE_WORDS,
+        "places": contents.find_places(
+            held, visible=visible_chats(scope), phones_visible=scope.can("clients.view_phone")
+        ),
+    }
+
+
 def _detail(row: WebhookEvent, body: reading.BodyPage | None = None) -> ResponseReturnValue:
+    events = contents.find_contents(row.id)
     return render_template(
         "ledger/detail.html",
         frame="settings/_page.html",
         area="settings",
         row=row,
         size=reading.size_of(row.id),
-        events=contents.find_contents(row.id),
+        events=events,
+        **words_of_kinds(events),
         body=body,
         status_words=STATUS_WORDS,
         status_kinds=STATUS_KINDS,

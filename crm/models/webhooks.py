@@ -6,12 +6,24 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, String, text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    String,
+    literal_column,
+    text,
+)
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from crm.db import Model, Timestamp
 from crm.models.columns import NOW, JsonB, choice, one_of
 from crm.models.numbers import Provider, WhatsappNumber
+
+# Holds something beside messages and their ticks, which nearly all deliveries are.
+HOLDS_SELDOM = literal_column("(holds - 'message' - 'receipt' <> '{}'::jsonb)", Boolean)
 
 
 class WebhookStatus(StrEnum):
@@ -48,6 +60,7 @@ class WebhookEvent(Model):
         ),
         Index("idx_webhook_events_whatsapp_number_id", "whatsapp_number_id", "received_at"),
         Index("idx_webhook_events_unknown", "id", postgresql_where=text("unknown_count > 0")),
+        Index("idx_webhook_events_seldom", "received_at", postgresql_where=HOLDS_SELDOM),
     )
 
     id: Mapped[int] = mapped_column(BigInteger, primary_key=True)
@@ -61,6 +74,9 @@ class WebhookEvent(Model):
     )
     # One entry per event that could not be stored: which, why, and the trace's last line.
     problems: Mapped[list[Any] | None] = mapped_column(JsonB)
+    # What it holds, in short, by kind, as `services/ledger/kinds.py` writes it: nobody's words,
+    # no whole phone number.
+    holds: Mapped[dict[str, Any] | None] = mapped_column(JsonB)
     event_count: Mapped[int] = mapped_column(server_default=text("0"))
     unknown_count: Mapped[int] = mapped_column(server_default=text("0"))
     received_at: Mapped[datetime] = mapped_column(Timestamp, server_default=NOW)

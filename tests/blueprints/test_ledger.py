@@ -8,10 +8,19 @@ from sqlalchemy import select
 
 from crm.db import atomic, db
 from crm.jobs import ledger as jobs
-from crm.models import AuditLog, Permission, UserPermission, WebhookEvent, WebhookReplay
+from crm.models import (
+    AuditLog,
+    Message,
+    Permission,
+    Template,
+    UserPermission,
+    WebhookEvent,
+    WebhookReplay,
+)
 from tests.cast import Cast
-from tests.factories import make_user
-from tests.providers.deliveries import body, words
+from tests.factories import make_user, save
+from tests.providers.deliveries import body, status, words
+from tests.services.test_inbound import take_in
 from tests.services.test_ledger import failed
 
 SECRET_WORDS = "mi cédula es 123"
@@ -112,9 +121,55 @@ def test_who_may_not_replay_finds_no_button(cast, browse, row):
     assert browser.post("/settings/ledger/replays", data={"scope": "all"}).status_code == 403
 
 
+def test_a_row_says_what_it_was_and_leads_there_who_may_go(cast, browse):
+    number = cast.number.meta_phone_number_id
+    news = {
+        "event": "APPROVED", "message_template_id": 77, "message_template_name": "bienvenida",
+        "message_template_language": "es",
+    }  # fmt: skip
+    with atomic():
+        template = save(
+            Template(
+                whatsapp_number_id=cast.number.id,
+                template_name="bienvenida",
+                template_id="77",
+                language="es",
+                body_content="Hola",
+            )
+        )
+    take_in(
+        body(words("wamid.ledger", SECRET_WORDS), number=number),
+        body(number=number, statuses=[status("wamid.nobody", "read")]),
+        body(number=number, field="message_template_status_update", **news),
+        body(number=number, field="from_the_future"),
+    )
+    message = db.session.scalars(
+        select(Message).filter_by(whatsapp_message_id="wamid.ledger")
+    ).one()
+
+    page = browse(cast.admin).get("/settings/ledger").text
+    way = f'<a href="/inbox/{message.chat_id}#message-{message.id}"><bdi>Ana María</bdi></a>'
+    assert f"Message from {way}" in page
+    assert "Read by <bdi>…4567</bdi>" in page
+    assert f'<a href="/settings/templates/{template.id}">bienvenida (es)</a>: Approved' in page
+    assert "Unknown, kept: from_the_future" in page
+    only = browse(cast.admin).get("/settings/ledger?kind=template").text
+    assert "bienvenida" in only
+    assert "Message from" not in only
+
+    with atomic():
+        audit = make_user(role="audit")
+    page = browse(audit).get("/settings/ledger").text
+    assert "Message from <bdi>…4567</bdi>" in page
+    assert "Ana María" not in page
+    assert "/inbox/" not in page.partition("<main")[2]
+    assert "Template bienvenida (es): Approved" in page
+
+
 @pytest.mark.parametrize(
     "asked",
-    ["status=trouble", "status=nonsense", "number=1", "number=²", "unknown=1", "hour=yesterday",
+    ["status=trouble", "status=nonsense", "number=1", "number=²", "kind=unknown",
+     "kind=%00", "hour=yesterday",
      "hour=2026-11-25T09:00:00%2B00:00", "hour=9999-12-31T23:00:00", "range=168", "range=0",
      "before=x~y", "before=2026-11-25T09:00:00%2B00:00~7", "before=~", "status=%00"],
 )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from typing import Any
 
@@ -25,10 +26,11 @@ from crm.models import (
 from crm.permissions import scope_of
 from crm.services import alarms
 from crm.services.hourly import hour_of
-from crm.services.ledger import contents, hours, purging, reading, replays, watching
+from crm.services.ledger import contents, hours, kinds, purging, reading, replays, watching
 from crm.services.ledger.reading import LedgerQuery
+from crm.services.messages.replay import replay
 from tests.factories import link_number, make_campaign, make_number, make_user, save
-from tests.providers.deliveries import OWN, PHONE_NUMBER_ID, body, words
+from tests.providers.deliveries import OWN, PHONE_NUMBER_ID, body, status, words
 from tests.services.test_inbound import take_in
 
 
@@ -245,7 +247,10 @@ FILTERS = {
     "processed": LedgerQuery(status="processed"),
     "trouble": LedgerQuery(status="trouble"),
     "waiting": LedgerQuery(status="waiting"),
-    "unknown": LedgerQuery(unknown=True),
+    "unknown": LedgerQuery(kind="unknown"),
+    "messages": LedgerQuery(kind="message"),
+    "templates": LedgerQuery(kind="template"),
+    "templates in trouble": LedgerQuery(kind="template", status="trouble"),
     "hour": LedgerQuery(hour=hour_of(utcnow() - timedelta(days=3))),
     "number": LedgerQuery(number_id=1),
 }
@@ -259,11 +264,14 @@ def full(database: Flask) -> int:
         db.session.execute(
             text("""
                 INSERT INTO webhook_events (provider, whatsapp_number_id, body, status,
-                                            unknown_count, received_at)
+                                            unknown_count, holds, received_at)
                 SELECT 'meta', CASE WHEN n % 10 > 0 THEN :number END, '{}',
                        CASE WHEN n % 997 = 0 THEN 'failed' WHEN n % 499 = 0 THEN 'waiting'
                             ELSE 'processed' END,
-                       (n % 1009 = 0)::int, now() - interval '6 seconds' * (60000 - n)
+                       (n % 1009 = 0)::int,
+                       CASE WHEN n % 4 = 0 THEN '{"message": []}'::jsonb
+                            WHEN n % 997 = 0 THEN '{"template": []}' ELSE '{"receipt": []}' END,
+                       now() - interval '6 seconds' * (60000 - n)
                 FROM generate_series(1, 60000) n
             """),
             {"number": number_id},
@@ -316,10 +324,32 @@ def test_the_list_turns_pages_without_a_gap_or_a_double(full: int) -> None:
 
 
 def test_each_kind_of_delivery_tells_what_it_holds(database: Flask) -> None:
-    """Every body that we keep as an example, read as the page reads it: nobody's words in it."""
+    """Every body that we keep as an example, as the list and as the page reads it: no words of
+    anybody in it, no whole phone number, and both say the same.
+    """
     for path in sorted(OWN.glob("*.json")):
         with atomic():
             row = failed(path.read_bytes())
-        for content in contents.find_contents(row.id):
-            assert content.what in {"message", "receipt", "other", "unknown", "problem"}, path.name
-            assert content.who is None or len(content.who) <= 5
+        found = contents.find_contents(row.id)
+        assert {content.what for content in found} <= set(kinds.KINDS), path.name
+        assert all(content.who is None or len(content.who) <= 5 for content in found), path.name
+        with atomic():
+            replay(row.id)
+        held = kinds.contents_of(reading.load_delivery(row.id).holds)
+        assert {content.alike for content in held} == {content.alike for content in found}, (
+            path.name
+        )
+        assert sum(content.count for content in held) == sum(content.count for content in found)
+
+
+def test_a_long_delivery_is_summed_up_by_kind(number: WhatsappNumber) -> None:
+    ticks = [status(f"wamid.{n}", "read" if n % 2 else "delivered") for n in range(300)]
+    news = [body(field=f"news_{n}") for n in range(30)]
+    entries = [json.loads(raw)["entry"][0] for raw in [body(statuses=ticks), *news]]
+    take_in(json.dumps({"object": "whatsapp_business_account", "entry": entries}).encode())
+    holds = db.session.scalars(select(WebhookEvent.holds)).one()
+    assert [(line["kind"], line["count"]) for line in holds["receipt"]] == [
+        ("delivered", 150),
+        ("read", 150),
+    ]
+    assert len(holds["unknown"]) == kinds.MOST_LINES - 2

@@ -82,14 +82,14 @@ WORDS: dict[AlarmKind, AlarmWords] = {
         "Deliveries that failed: %(count)s. They are kept; words of customers may be missing.",
         "Open the ledger, read what failed and process it again.",
         Severity.SEVERE,
-        Place("ledger.index", fixed={"status": "failed"}),
+        Place("ledger.index", fixed={"status": "trouble"}),
     ),
     AlarmKind.WEBHOOK_UNKNOWN: AlarmWords(
         "Something arrived of a kind that nobody here knows",
         "Deliveries with news that this version does not understand: %(count)s. They are kept.",
         "Look at them in the ledger; a newer version may know them.",
         Severity.NOTICE,
-        Place("ledger.index", fixed={"unknown": "1"}),
+        Place("ledger.index", fixed={"kind": "unknown"}),
         lasts=False,
     ),
     AlarmKind.NUMBER_WAITING: AlarmWords(

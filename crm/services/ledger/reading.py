@@ -18,6 +18,7 @@ from sqlalchemy.orm import defer, joinedload
 from crm.db import db
 from crm.errors import NotFound
 from crm.models import WebhookEvent, WebhookStatus, WhatsappNumber
+from crm.models.webhooks import HOLDS_SELDOM
 
 PAGE = 50
 # Of one body: so many characters on a page, and up to so many bytes set out as JSON.
@@ -30,14 +31,15 @@ TROUBLE = (WebhookStatus.FAILED, WebhookStatus.PARTLY)
 
 @dataclass(frozen=True)
 class LedgerQuery:
-    """What the address asks for. `status`: one of the model's words, or "trouble".
+    """What the address asks for. `status`: one of the model's words, or "trouble"; `kind`: one of
+    `kinds.KINDS` that the delivery holds, among others.
 
     `text` is looked for in the bodies, and is for who may read these.
     """
 
     status: str = ""
     number_id: int | None = None
-    unknown: bool = False
+    kind: str = ""
     hour: datetime | None = None
     before: tuple[datetime, int] | None = None
     text: str = ""
@@ -54,8 +56,13 @@ class LedgerQuery:
                 found.append(WebhookEvent.status != WebhookStatus.PROCESSED)
         if self.number_id is not None:
             found.append(WebhookEvent.whatsapp_number_id == self.number_id)
-        if self.unknown:
+        if self.kind == "unknown":
+            # Also kinds of messages that are new.
             found.append(WebhookEvent.unknown_count > 0)
+        elif self.kind:
+            found.append(WebhookEvent.holds.has_key(self.kind))
+            if self.kind not in ("message", "receipt"):
+                found.append(HOLDS_SELDOM)
         if self.hour is not None:
             later = self.hour + timedelta(hours=1)
             found += [WebhookEvent.received_at >= self.hour, WebhookEvent.received_at < later]

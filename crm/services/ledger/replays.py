@@ -154,7 +154,7 @@ def _as_json(query: LedgerQuery) -> dict[str, Any]:
     return {
         "status": query.status,
         "number_id": query.number_id,
-        "unknown": query.unknown,
+        "kind": query.kind,
         "hour": query.hour.isoformat() if query.hour else None,
     }
 
@@ -164,6 +164,6 @@ def _from_json(chosen: dict[str, Any]) -> LedgerQuery:
     return LedgerQuery(
         status=chosen["status"],
         number_id=chosen["number_id"],
-        unknown=chosen["unknown"],
+        kind=chosen["kind"],
         hour=datetime.fromisoformat(hour) if hour else None,
     )

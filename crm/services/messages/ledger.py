@@ -16,6 +16,7 @@ from sqlalchemy import text
 
 from crm.db import db
 from crm.providers.base import Event, InboundMessage, Other, Problem
+from crm.services.ledger.kinds import summarize
 
 log = structlog.get_logger(__name__)
 
@@ -83,21 +84,23 @@ class Post:
 
 # Part of the prepared statement that stores the messages (inbound.STORE): $2 and $3.
 INSERT = """
-    INSERT INTO webhook_events (provider, whatsapp_number_id, body, status, problems, event_count,
-                                unknown_count, processed_at)
-    SELECT r.provider, r.number_id, b.body, r.status, r.problems, r.event_count, r.unknown_count,
+    INSERT INTO webhook_events (provider, whatsapp_number_id, body, status, problems, holds,
+                                event_count, unknown_count, processed_at)
+    SELECT r.provider, r.number_id, b.body, r.status, r.problems, r.holds,
+           r.event_count, r.unknown_count,
            CASE WHEN r.status NOT IN ('waiting', 'received') THEN clock_timestamp() END
     FROM jsonb_to_recordset($2)
-         AS r(n int, provider text, number_id int, status text, problems jsonb, event_count int,
-              unknown_count int)
+         AS r(n int, provider text, number_id int, status text, problems jsonb, holds jsonb,
+              event_count int, unknown_count int)
     JOIN unnest($3) WITH ORDINALITY AS b(body, n) ON b.n = r.n
     ORDER BY r.n
 """
 
 REWRITE = text("""
     UPDATE webhook_events
-    SET status = :status, problems = CAST(:problems AS jsonb), unknown_count = :unknown_count,
-        event_count = :event_count, whatsapp_number_id = COALESCE(:number_id, whatsapp_number_id),
+    SET status = :status, problems = CAST(:problems AS jsonb), holds = CAST(:holds AS jsonb),
+        unknown_count = :unknown_count, event_count = :event_count,
+        whatsapp_number_id = COALESCE(:number_id, whatsapp_number_id),
         processed_at = clock_timestamp()
     WHERE id = :ledger_id
 """)
@@ -116,10 +119,8 @@ def rewrite_ledger(post: Post) -> None:
     """The row of a POST that was processed again."""
     _note_unreadable(post)
     columns = _columns(post)
-    db.session.execute(
-        REWRITE,
-        {**columns, "problems": json.dumps(columns["problems"]), "ledger_id": post.ledger_id},
-    )
+    as_json = {name: json.dumps(columns[name]) for name in ("problems", "holds")}
+    db.session.execute(REWRITE, {**columns, **as_json, "ledger_id": post.ledger_id})
     _log([post])
 
 
@@ -135,6 +136,7 @@ def _columns(post: Post) -> dict[str, Any]:
         "number_id": post.number_id,
         "status": post.status,
         "problems": post.problems or None,
+        "holds": summarize(post.events),
         "event_count": len(post.events),
         "unknown_count": post.unknown_count,
     }
