@@ -36,6 +36,10 @@ T = TypeVar("T")
 
 # How long a job begins new work; what it began it also ends.
 SECONDS = 240
+# A worker that is asked to stop leaves its downloads this long to end, then to the next worker.
+LAST_SECONDS = 3.0
+# How soon it notices that it was asked.
+LOOK_SECONDS = 0.5
 # Downloads wait for the network; looking at the files has a process of its own for each.
 AT_ONCE = 4
 
@@ -45,11 +49,13 @@ def fetch(number_id: int) -> None:
     """Files are due. All numbers are served, whichever rang.
 
     Each file that is done makes room for the next, so that a slow one delays nobody but itself.
-    Meanwhile the leases of all are renewed from here: they end with this process.
+    Meanwhile the leases of all are renewed from here: they end with this process, and at once where
+    it is asked to stop.
     """
     app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
     config: Config = app.config["CRM"]
     end = time.monotonic() + SECONDS
+    leases = Leases(number_id, config.lease_seconds)
     running: dict[Future[None], Fetch] = {}
     with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="media") as pool:
         while True:
@@ -59,10 +65,9 @@ def fetch(number_id: int) -> None:
                     running[pool.submit(_fetch_one, app, claim)] = claim
             if not running:
                 break
-            pause = config.lease_seconds / claims.RENEWALS
-            for done in wait(running, timeout=pause, return_when=FIRST_COMPLETED).done:
+            for done in wait(running, timeout=LOOK_SECONDS, return_when=FIRST_COMPLETED).done:
                 del running[done]
-            _renew(list(running.values()), lease_seconds=config.lease_seconds)
+            leases.look_after(list(running.values()))
     if not may_begin:
         ring("media.fetch", number_id)
 
@@ -81,13 +86,43 @@ def _claim(config: Config, *, limit: int) -> list[Fetch]:
     return claimed
 
 
-def _renew(running: list[Fetch], *, lease_seconds: float) -> None:
-    try:
-        _unit(partial(claims.renew_leases, running, lease_seconds=lease_seconds))
-    except SQLAlchemyError as error:
-        # The next time is soon; without any, somebody else takes the files, and ours write nothing.
-        log.warning("leases_not_renewed", error=type(error).__name__)
-    db.session.remove()
+class Leases:
+    """Renewed in time while files are fetched; given back once this worker is asked to stop."""
+
+    def __init__(self, number_id: int, lease_seconds: float) -> None:
+        self.number_id = number_id
+        self.lease_seconds = lease_seconds
+        self.due = time.monotonic() + lease_seconds / claims.RENEWALS
+        self.last: float | None = None
+
+    def look_after(self, running: list[Fetch]) -> None:
+        now = time.monotonic()
+        if self.last is None and shutdown.is_asked():
+            self.last = now + LAST_SECONDS
+        if self.last is not None and now >= self.last:
+            self._give_back([fetch for fetch in running if not fetch.is_lost.is_set()])
+        elif now >= self.due:
+            self.due = now + self.lease_seconds / claims.RENEWALS
+            self._try(partial(claims.renew_leases, running, lease_seconds=self.lease_seconds))
+
+    def _give_back(self, running: list[Fetch]) -> None:
+        if running and self._try(partial(claims.give_back, running)):
+            for fetch in running:
+                fetch.is_lost.set()
+            # A silent line may hold this process for some seconds more.
+            ring("media.fetch", self.number_id)
+
+    def _try(self, work: Callable[[], None]) -> bool:
+        try:
+            _unit(work)
+        except SQLAlchemyError as error:
+            # The next time is soon; without any, somebody else takes the files once their leases
+            # end, and ours write nothing.
+            log.warning("leases_not_renewed", error=type(error).__name__)
+            return False
+        finally:
+            db.session.remove()
+        return True
 
 
 @functools.cache

@@ -271,6 +271,52 @@ def test_a_page_that_was_cut_alone_fetches_what_it_missed(app: Flask, desk: Desk
         expect(row(laura, desk.chat)).to_contain_text("en ese instante")
 
 
+def test_who_reads_far_back_keeps_the_place_while_the_line_is_cut(app: Flask, desk: Desk) -> None:
+    """Once with one message missed, and once with more than a page of them."""
+    say_before(desk.chat, 980)
+    [(place,)] = db.session.execute(
+        text("SELECT id FROM messages WHERE chat_id = :chat AND content = 'Antes 960'"),
+        {"chat": desk.chat.id},
+    )
+    with threaded_server(app) as server:
+        path = f"/inbox/{desk.chat.id}#message-{place}"
+        laura = desk.page_of(desk.cast.laura, path, address=server.address)
+        is_live(laura)
+        read = bubbles(laura, "Antes 960")
+        expect(read).to_be_in_viewport()
+        expect(laura.locator("#log > article.flash")).to_have_count(1)
+        laura.locator("#log").evaluate("(log) => { log.scrollTop += 137; }")
+        for cut, missed in enumerate((1, 70), 1):
+            wait_until(lambda: len(hub_of(server.app).connections()) == 1)
+            before = read.bounding_box()
+            (connection,) = hub_of(server.app).connections()
+            with atomic():
+                found = chats.lock_chat(desk.chat.id)
+                for n in range(missed):
+                    factories.make_message(found, content=f"Corte {cut}.{n}")
+                found.version += 1
+            connection.wire.cut()
+            expect(bubbles(laura, f"Corte {cut}.0")).to_be_attached()
+            assert read.bounding_box() == before
+            expect(laura.locator("#log .text:text-is('Antes 1')")).to_have_count(1)
+        expect(laura.locator("#log > .newer")).to_have_count(1)
+        laura.locator("#jump").click()
+        expect(bubbles(laura, "Corte 2.69")).to_be_in_viewport()
+        expect(laura.locator("#log > .newer")).to_have_count(0)
+
+
+def say_before(chat: Chat, count: int) -> None:
+    """So many messages, a minute apart, the last one a minute ago."""
+    write = (
+        "INSERT INTO messages (chat_id, client_id, whatsapp_number_id, direction, status, content,"
+        " whatsapp_message_id, position) SELECT c.id, c.client_id, c.whatsapp_number_id, 'inbound',"
+        " 'delivered', 'Antes ' || n, 'wamid.BEFORE' || n, now() - make_interval(mins => n)"
+        " FROM chats c, generate_series(1, :count) n WHERE c.id = :chat"
+    )
+    with atomic():
+        db.session.execute(text(write), {"chat": chat.id, "count": count})
+
+
 def test_what_comes_while_the_page_is_being_mended_is_not_wiped_away(desk: Desk) -> None:
     laura = desk.page_of(desk.cast.laura, f"/inbox/{desk.chat.id}")
     is_live(laura)

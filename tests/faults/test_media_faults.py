@@ -35,9 +35,16 @@ from tests.providers.deliveries import PHONE_NUMBER_ID, body, words
 from tests.providers.scripted_server import ScriptedServer, answer, hang, serving
 from tests.services.way_in import take_in
 
-FETCH = (
-    "from wsgi import app; from crm.jobs import media; app.app_context().push(); media.fetch({})"
-)
+# The job as a worker runs it: a friendly stop is only noted. The last seconds are none here.
+FETCH = """
+import signal
+from wsgi import app
+from crm.jobs import media, shutdown
+signal.signal(signal.SIGTERM, lambda *_: shutdown.ask())
+media.LAST_SECONDS = 0
+app.app_context().push()
+media.fetch({})
+"""
 
 
 @pytest.fixture
@@ -193,6 +200,27 @@ def test_a_worker_that_slept_through_its_lease_stops_and_keeps_nothing(
         assert worker.wait(PATIENCE) == 0
     row = row_of(message)
     assert (row.status, row.attempts) == (FetchStatus.DONE, 2)
+    assert compare_store() == Comparison(files=1)
+    assert received(folder) == []
+
+
+def test_a_worker_that_is_asked_to_stop_gives_its_files_back_at_once(
+    app: Flask, folder: Path, meta: ScriptedServer, photo: bytes, start_worker: Callable
+) -> None:
+    go_on = threading.Event()
+    meta.scripts[:] = [link_to(meta, photo), half_of(photo, go_on)]
+    message = arrive(app, meta, photo)
+    # The lease would keep everybody off for an hour.
+    with start_worker(message.whatsapp_number_id, lease_seconds=3600) as worker:
+        wait_until(lambda: received(folder), "half of the file has arrived")
+        kill(worker.pid, signal.SIGTERM)
+        wait_until(lambda: row_of(message).status is FetchStatus.PENDING, "it is given back")
+        meta.scripts[:] = [link_to(meta, photo), answer(200, photo)]
+        row = fetch(message)
+        assert (row.status, row.attempts) == (FetchStatus.DONE, 1)
+        go_on.set()
+        assert worker.wait(PATIENCE) == 0
+    assert row_of(message).status is FetchStatus.DONE
     assert compare_store() == Comparison(files=1)
     assert received(folder) == []
 

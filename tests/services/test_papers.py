@@ -11,6 +11,7 @@ from PIL import Image
 from crm.lib.media import workshop
 from crm.lib.media.workshop import Look
 from crm.services import files
+from crm.services.files.preparing import NOTES
 from crm.services.files.storing import _facts
 from tests import media
 
@@ -24,7 +25,8 @@ def look(content: bytes, folder: Path) -> Look:
     source = folder / "given.pdf"
     source.write_bytes(content)
     made = files.prepare_for_message(source, name="a.pdf", folder=folder)
-    assert (made.kind, made.path, made.note) == ("document", source, "")
+    assert (made.kind, made.path) == ("document", source)
+    assert made.note == (NOTES["locked"] if made.look.is_locked else "")
     assert source.read_bytes() == content
     return made.look
 
@@ -134,7 +136,7 @@ def test_a_hostile_paper_costs_a_moment_and_leaves_as_it_is(tmp_path: Path) -> N
         looks = list(pool.map(look, papers, folders))
     for (name, (_, pages)), seen in zip(HOSTILE.items(), looks, strict=True):
         if pages == NOTHING:
-            assert seen == Look(), name
+            assert seen == Look(is_locked=name == "a password"), name
         else:
             assert seen.pages == pages, name
             assert is_red(colour_of(seen)) is (name not in WHITE), name

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pypdfium2 as pdfium
+from pypdfium2.raw import FPDF_ERR_PASSWORD
 
 # Pixels of the picture's width: shown at 320 CSS pixels at most, twice that for fine screens.
 WIDTH = 640
@@ -20,9 +21,15 @@ MOST_PAGES = 99_999
 
 
 def look(source: Path, folder: Path) -> dict[str, Any]:
-    """{pages}; the thumbnail where the first page has measures. PdfiumError for what is no PDF,
-    for a broken one, and for one with a password."""
-    with pdfium.PdfDocument(source) as document:
+    """{pages}, and the thumbnail where the first page has measures; or {locked}: a password opens
+    it. PdfiumError for what is no PDF, and for a broken one."""
+    try:
+        document = pdfium.PdfDocument(source)
+    except pdfium.PdfiumError as error:
+        if error.err_code != FPDF_ERR_PASSWORD:
+            raise
+        return {"locked": True}
+    with document:
         pages = len(document)
         page = document[0]
         wide, high = page.get_size()

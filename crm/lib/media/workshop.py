@@ -39,7 +39,7 @@ class Unreadable(Exception):
 @dataclass(frozen=True)
 class Look:
     """What is known of a file. Measures in pixels and seconds; `peaks` are 0 to 100; `pages` of a
-    paper."""
+    paper, which is locked where only a password opens it."""
 
     width: int | None = None
     height: int | None = None
@@ -47,6 +47,7 @@ class Look:
     peaks: tuple[int, ...] = ()
     is_animated: bool = False
     pages: int | None = None
+    is_locked: bool = False
     thumbnail: Path | None = None
 
 
@@ -145,6 +146,7 @@ def read_look(told: dict[str, Any], folder: Path) -> Look:
         peaks=tuple(_whole(peak) or 0 for peak in (told.get("peaks") or [])[:PEAKS]),
         is_animated=told.get("animated") is True,
         pages=_whole(told.get("pages")),
+        is_locked=told.get("locked") is True,
         thumbnail=thumbnail if thumbnail.is_file() else None,
     )
 

@@ -28,6 +28,7 @@ NOTES = {
     "loop": "It moves, so it goes as a short video.",
     "over_16": "It is over 16 MB, so it goes as a document.",
     "smaller": "It was over 5 MB and has been made smaller.",
+    "locked": "It is protected by a password, which the customer needs to open it.",
     "unsure": "WhatsApp does not promise to take this type of file.",
 }
 
@@ -80,10 +81,11 @@ def prepare_for_message(source: Path, *, name: str, folder: Path) -> Prepared:
     if mime not in types.PAPERS:
         return document
     try:
-        return replace(document, look=workshop.look_at(source, mime, folder=folder))
+        look = workshop.look_at(source, mime, folder=folder)
     except Unreadable:
-        # It may have a password, or be broken in a way that its reader mends: it goes as it is.
+        # It may be broken in a way that its reader mends: it goes as it is.
         return document
+    return replace(document, look=look, note=NOTES["locked"] if look.is_locked else document.note)
 
 
 def prepare_for_sound(source: Path, name: str, mime: str, folder: Path) -> Prepared:

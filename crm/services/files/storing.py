@@ -138,6 +138,8 @@ def _facts(prepared: Prepared) -> dict[str, Any]:
         facts["voice"] = True
     if prepared.look.pages:
         facts["pages"] = prepared.look.pages
+    if prepared.look.is_locked:
+        facts["locked"] = True
     if prepared.look.is_animated:
         facts["animated"] = True
     return facts

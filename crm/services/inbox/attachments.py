@@ -33,6 +33,7 @@ class Attachment:
     size_bytes: int | None = None
     seconds: int | None = None
     pages: int | None = None
+    is_locked: bool = False
     box: tuple[int, int] = (MOST, MOST)
     has_thumbnail: bool = False
     wave: str = ""
@@ -91,6 +92,7 @@ def _here(kind: str, file: File, name: str, is_voice: bool) -> Attachment:
         size_bytes=file.size_bytes,
         seconds=file.duration_seconds,
         pages=(file.meta or {}).get("pages"),
+        is_locked=bool((file.meta or {}).get("locked")),
         box=fit(file.width, file.height),
         has_thumbnail=file.thumbnail_path is not None,
         wave=draw_wave((file.meta or {}).get("peaks") or []),

@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID, uuid4
@@ -89,6 +89,14 @@ RENEW = text("""
     WHERE message_id = :message_id AND owner = :owner AND attempts = :attempt
       AND status = 'processing'
     RETURNING message_id
+""")
+# As if nobody had tried: an end of ours says nothing about the file.
+GIVE_BACK = text("""
+    UPDATE media_fetches SET
+        status = 'pending', owner = NULL, attempts = attempts - 1, lease_until = NULL,
+        scheduled_at = clock_timestamp(), updated_at = now()
+    WHERE message_id = :message_id AND owner = :owner AND attempts = :attempt
+      AND status = 'processing'
 """)
 END = text("""
     UPDATE media_fetches SET
@@ -195,6 +203,13 @@ def end(
 
 def _fence(fetch: Fetch) -> dict[str, Any]:
     return {"message_id": fetch.message_id, "owner": fetch.owner, "attempt": fetch.attempt}
+
+
+def give_back(running: Iterable[Fetch]) -> None:
+    """Leave these to whoever comes next, now: this worker ends. Once it is committed they are lost
+    for whoever still works on them."""
+    for fetch in running:
+        db.session.execute(GIVE_BACK, _fence(fetch))
 
 
 class NothingToFetch(Conflict):

@@ -80,7 +80,8 @@ export async function mendThread(thread) {
   if (!page) return tell("crm:event", { name: "gone", chat_id: id });
   const fresh = page.querySelector("#thread[data-chat-id]");
   if (!fresh) return;
-  prepareLog(byId("log"), fresh.querySelector("#log"));
+  await prepareLog(id, byId("log"), fresh.querySelector("#log"));
+  if (thread.id() !== id) return;
   tell("crm:mending", { thread: fresh });
   keepComposer(byId("compose"), fresh.querySelector("#compose"));
   await keepingLog(() => morph(thread.element(), fresh));
@@ -91,10 +92,11 @@ export async function mendThread(thread) {
 }
 
 /** Keep in the fresh log what the server does not know of, or has on an earlier page. */
-function prepareLog(old, fresh) {
+async function prepareLog(id, old, fresh) {
   if (!old || !fresh) return;
+  const keepOld = (...more) => fresh.replaceChildren(...[...old.childNodes].map((node) => node.cloneNode(true)), ...more);
   // Who reads far back stays there; the end comes when they go to it.
-  if (old.querySelector(":scope > .newer")) return fresh.replaceChildren(...[...old.childNodes].map((node) => node.cloneNode(true)));
+  if (old.querySelector(":scope > .newer")) return keepOld();
   const first = fresh.querySelector("[data-position]");
   const overlaps = [...fresh.querySelectorAll("[data-message-id]")].some((node) => byId(node.id));
   if (first && overlaps && first.id) {
@@ -106,6 +108,12 @@ function prepareLog(old, fresh) {
       fresh.querySelector("[data-older]")?.remove();
       fresh.prepend(...earlier);
     }
+  }
+  const last = $$(":scope > [data-message-id]", old).pop();
+  if (first && !overlaps && last && !atEnd(old)) {
+    // More than a page was missed: what follows is joined to what is being read.
+    const page = await fetchPage(`/inbox/${id}/messages?after=${encodeURIComponent(`${last.dataset.position}~${last.dataset.messageId}`)}`);
+    if (page) return keepOld(...page.childNodes);
   }
   const line = old.querySelector("#unread-line");
   const after = line?.nextElementSibling?.id && fresh.querySelector(`#${CSS.escape(line.nextElementSibling.id)}`);
@@ -131,12 +139,14 @@ function keepComposer(old, fresh) {
   if (words && box) box.textContent = words;
 }
 
+const atEnd = (log) => log.scrollHeight - log.scrollTop - log.clientHeight < 40;
+
 /** At the bottom one stays at the bottom; elsewhere nothing moves. */
 async function keepingLog(change) {
   const log = byId("log");
-  const atEnd = log && log.scrollHeight - log.scrollTop - log.clientHeight < 40;
+  const wasAtEnd = log && atEnd(log);
   const top = log?.scrollTop;
   await change();
   const now = byId("log");
-  if (now) now.scrollTop = atEnd ? now.scrollHeight : top;
+  if (now) now.scrollTop = wasAtEnd ? now.scrollHeight : top;
 }

@@ -1,5 +1,7 @@
 """Every kind of message through a WPPConnect line, both ways."""
 
+import os
+
 import requests
 from sqlalchemy import select, text
 
@@ -13,6 +15,8 @@ from crm.models import (
 )
 from crm.providers.outbound import Buttons, Media, MediaKind, Reaction, ReplyButton, Text
 from crm.services import files
+from crm.services.files.purposes import INBOUND_CAPS
+from crm.services.inbox import find_bubble
 from crm.services.messages.outbound import queue_outbound
 from tests.gateway import ANA, Line
 from tests.simulator.server import ROOT
@@ -68,6 +72,21 @@ def test_a_photo_comes_with_its_bytes(line: Line) -> None:
     assert file is not None
     assert file.mime_type == "image/jpeg"
     assert file.size_bytes == 23012
+
+
+def test_a_file_that_is_too_large_leaves_the_disk_as_soon_as_that_is_known(line: Line) -> None:
+    line.link()
+    line.say(sample="document")
+    line.wait(lambda: len(line.messages()) == 1)
+    (kept,) = line.app.config["CRM"].arrivals_dir.glob("cut-*")
+    os.truncate(kept, INBOUND_CAPS["document"] + 1)
+    media.fetch(line.id)
+    assert not kept.exists()
+    bubble = find_bubble(line.messages()[0].id)
+    assert bubble is not None
+    assert bubble.attachment is not None
+    assert (bubble.attachment.state, bubble.attachment.url) == ("failed", "")
+    assert "bigger" in bubble.attachment.reason
 
 
 def test_a_preview_is_replaced_by_the_file_from_the_server(line: Line) -> None:
