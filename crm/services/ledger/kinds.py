@@ -163,7 +163,7 @@ def _other(event: Other) -> Content:
 
 
 def who(person: Sender) -> str | None:
-    return mask(person.wa_id) or person.username
+    return mask(person.wa_id)
 
 
 def mask(wa_id: str | None) -> str | None:
