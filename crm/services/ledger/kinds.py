@@ -106,12 +106,14 @@ def contents_of(holds: dict[str, list[Json]] | None) -> list[Content]:
 
 def content_of(event: Event) -> Content:
     if isinstance(event, InboundMessage):
-        return Content("message", event.kind, event.whatsapp_message_id, who(event.sender))
+        masked = who(event.sender)
+        return Content("message", _kind_of(event), event.whatsapp_message_id, masked)
     if isinstance(event, Receipt):
         masked = mask(event.recipient_wa_id)
         return Content("receipt", event.status[:MOST_WORDS], event.whatsapp_message_id, masked)
     if isinstance(event, EchoedMessage):
-        return Content("echo", event.kind, event.whatsapp_message_id, who(event.recipient))
+        masked = who(event.recipient)
+        return Content("echo", _kind_of(event), event.whatsapp_message_id, masked)
     if isinstance(event, AccountEvent):
         return _news(event)
     if isinstance(event, Other):
@@ -119,6 +121,11 @@ def content_of(event: Event) -> Content:
     if isinstance(event, Problem):
         return Content("problem", event.reason)
     return _seldom(event)
+
+
+def _kind_of(message: InboundMessage | EchoedMessage) -> str:
+    told = message.metadata or {}
+    return next((word for word in ("voice", "edit", "revoke") if told.get(word)), message.kind)
 
 
 def _seldom(

@@ -22,6 +22,18 @@ REASONS: dict[str, ReasonWords] = {
         "No active campaign takes the chats of this number.",
         "Give the number an active campaign; then it is processed by itself.",
     ),
+    "no_recipient": ReasonWords(
+        "It does not say which customer it is about.",
+        "Nothing can be done with it here; set it aside.",
+    ),
+    "history_unplaced": ReasonWords(
+        "A message of the past does not say with whom or when it was.",
+        "The others are here. Nothing can be done about this one; set it aside.",
+    ),
+    "unknown_preference": ReasonWords(
+        "A customer chose something about advertising that is new to Charla.",
+        "Read it, write it on the customer's card if it matters, and set it aside.",
+    ),
     "refused": ReasonWords(
         "The database refused to store it.",
         "Process it again. If it fails again, tell who looks after Charla; nothing is lost.",
