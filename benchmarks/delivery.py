@@ -149,11 +149,12 @@ def ours(threads: int) -> int:
     from crm.config import Config
     from crm.jobs import messages as job
     from crm.jobs import under_way
-    from crm.lib.memory import share_heaps
+    from crm.lib.memory import kept_for_good, share_heaps
 
     under_way.THREADS = threads
     share_heaps()
-    app = create_app(Config.from_env())
+    with kept_for_good():
+        app = create_app(Config.from_env())
     process = psutil.Process()
     sizes = []
     with app.app_context():
