@@ -53,6 +53,7 @@ JOBS = {
     "media.count": JobSpec("slow", 60),
     "media.tidy": JobSpec("slow", 600),
     "wppconnect.check": JobSpec("signs", 120),
+    "wppconnect.close": JobSpec("signs", 60),
     "wppconnect.catch_up": JobSpec("slow", 300),
     "wppconnect.reconcile": JobSpec("signs", 120),
     "alarms.announce": JobSpec("slow", 60),

@@ -34,7 +34,7 @@ KEYWORDS = {
     "ngettext": (1, 2),
 }
 # Tables whose strings people read, by the name that they are assigned to.
-WORD_TABLES = {"OURS", "CLOSER", "NOTES", "EMPTY_WORDS", "LONG_WORDS", "MANAGEMENT_WORDS"}
+WORD_TABLES = {"OURS", "BRIEF", "CLOSER", "NOTES", "EMPTY_WORDS", "LONG_WORDS", "MANAGEMENT_WORDS"}
 WORD_ATTRIBUTES = {"message", "error_message"}
 WORD_CALLS = {
     "Meaning",

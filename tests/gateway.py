@@ -34,7 +34,7 @@ from crm.models import (
 from crm.providers.outbound import Text
 from crm.services.messages.outbound import queue_outbound
 from crm.services.messages.receipts import apply_early_receipts
-from crm.services.wppconnect import sessions
+from crm.services.wppconnect import orders
 from tests.factories import make_campaign, make_number
 from tests.simulator.server import Row, SimulatorServer
 
@@ -103,7 +103,7 @@ class Line:
     def connect(self) -> None:
         with atomic():
             number = db.session.get_one(WhatsappNumber, self.id)
-            sessions.connect(number, keys=self.keys)
+            orders.connect(number, keys=self.keys)
 
     def check(self) -> str:
         """Look at the session now; its state afterwards."""

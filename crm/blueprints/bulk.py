@@ -42,6 +42,24 @@ class Deed:
     asks: str | None = None
 
 
+# What an area calls so many of its rows. `count` may be what a script fills in: "{n}".
+COUNTED: dict[str, Callable[..., str]] = {
+    "campaigns": lambda n, count: ngettext(
+        "%(count)s campaign", "%(count)s campaigns", n, count=count
+    ),
+    "numbers": lambda n, count: ngettext("%(count)s number", "%(count)s numbers", n, count=count),
+    "queues": lambda n, count: ngettext("%(count)s queue", "%(count)s queues", n, count=count),
+    "quick_replies": lambda n, count: ngettext(
+        "%(count)s quick reply", "%(count)s quick replies", n, count=count
+    ),
+    "rules": lambda n, count: ngettext("%(count)s rule", "%(count)s rules", n, count=count),
+    "tags": lambda n, count: ngettext("%(count)s tag", "%(count)s tags", n, count=count),
+    "templates": lambda n, count: ngettext(
+        "%(count)s template", "%(count)s templates", n, count=count
+    ),
+    "users": lambda n, count: ngettext("%(count)s person", "%(count)s people", n, count=count),
+}
+
 SWITCHES = {
     "on": Deed(_l("Switch on"), {"is_active": True}),
     "off": Deed(_l("Switch off"), {"is_active": False}),
@@ -120,7 +138,7 @@ def _do(rows: Rows, wanted: dict[str, Any]) -> None:
                     refused.append(f"{rows.name_of(row)}: {_(error.message, **error.values)}")
 
     retrying(unit)
-    text = ngettext("%(num)d row changed.", "%(num)d rows changed.", len(trail))
+    text = _("Changed: %(things)s.", things=COUNTED[rows.kind](len(trail), len(trail)))
     if trail:
         token = signer(rows.kind).dumps(trail)
         flash({"text": text, "token": token, "address": request.path}, UNDO)  # type: ignore[arg-type]
@@ -173,7 +191,7 @@ def _put_back(rows: Rows, entry: AuditLog) -> None:
 def _ids(written: list[str]) -> list[int]:
     """In one order, so that two people at once wait for each other instead of locking crosswise."""
     if not written:
-        raise Invalid("Tick the rows first.")
+        raise Invalid("Choose something in the list first.")
     if len(written) > MOST or not all(w.isascii() and w.isdigit() and len(w) < 10 for w in written):
         raise Invalid("That cannot be done.")
     return sorted(set(map(int, written)))

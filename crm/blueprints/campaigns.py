@@ -13,12 +13,14 @@ from flask_babel import lazy_gettext as _l
 from crm.blueprints.areas import Area
 from crm.blueprints.bulk import Deed
 from crm.blueprints.kit import list_query, show_list
+from crm.blueprints.numbers import number_state_words
 from crm.forms.campaigns import STATUS_WORDS, STRATEGY_WORDS, CampaignForm, time_zones
 from crm.forms.hours import WEEKDAYS
 from crm.models import Campaign, CampaignStatus
 from crm.permissions import current_scope, requires
-from crm.services import campaigns
+from crm.services import campaigns, number_states
 from crm.services.kit import find_last_changes
+from crm.services.number_states import Verdict
 
 blueprint = Blueprint("campaigns", __name__, url_prefix="/settings/campaigns")
 
@@ -47,6 +49,11 @@ class Campaigns(Area[Campaign]):
         """The form with the people and numbers that may be chosen."""
         form.agents.options = campaigns.find_agent_options(current_scope())
         form.numbers.options = campaigns.find_number_options()
+        form.numbers.notes = {
+            number_id: number_state_words(state)
+            for number_id, state in number_states.find_states(form.numbers.options).items()
+            if state.verdict is not Verdict.ACTIVE
+        }
         form.primary_number.offer(list(form.numbers.options.items()))
         return form
 

@@ -20,7 +20,7 @@ from crm.errors import Conflict, DomainError, NotFound
 from crm.forms.messages import MessageForm
 from crm.models import Chat, ChatStatus, Message, User, WhatsappNumber
 from crm.permissions import Scope, current_scope, load_chat, requires, visible_chats
-from crm.services import chats, inbox, notes
+from crm.services import chats, inbox, notes, number_states
 from crm.services.inbox.rows import TABS
 from crm.services.messages import outbound, presence
 from crm.services.messages.contents import Text
@@ -129,11 +129,13 @@ def counts() -> ResponseReturnValue:
 @requires("chats.read")
 def filters() -> ResponseReturnValue:
     """The panel that narrows the list."""
+    choices = inbox.list_choices(visible_chats(current_scope()))
     return render_template(
         "inbox/_filters.html",
         tab=_tab(),
         filters=_filters(),
-        choices=inbox.list_choices(visible_chats(current_scope())),
+        choices=choices,
+        states=number_states.find_states(number_id for number_id, _name in choices.numbers),
         statuses=[(status.value, words) for status, words in STATUS_WORDS.items()],
     )
 

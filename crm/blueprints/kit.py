@@ -15,6 +15,7 @@ from flask import flash, render_template, request
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
+from crm.blueprints.bulk import COUNTED
 from crm.blueprints.htmx import go_to, with_address
 from crm.db import atomic, retrying
 from crm.errors import Invalid
@@ -55,6 +56,7 @@ def show_list(
 ) -> ResponseReturnValue:
     """The whole page, or for a search or filter only its table, under the list's own address."""
     values |= {"query": query, "page": page, "list_address": list_address, "area": "settings"}
+    values["counted"] = COUNTED.get(request.blueprint or "")
     if htmx:
         return with_address(
             render_template(template, frame="settings/_part.html", **values), list_address(query)

@@ -10,6 +10,7 @@ import click
 from flask import Blueprint, current_app, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import format_decimal
+from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 
 from crm.blueprints.areas import Area
@@ -20,12 +21,13 @@ from crm.forms.numbers import (
     PROPOSED,
     PROVIDER_WORDS,
     STATUS_WORDS,
+    VERDICT_WORDS,
     Credentials,
     Identity,
     NumberForm,
     NumberPreferences,
 )
-from crm.models import Alarm, AuditLog, NumberStatus, Provider, WhatsappNumber
+from crm.models import Alarm, AuditLog, Provider, WhatsappNumber
 from crm.permissions import current_scope, requires
 from crm.services import (
     alarms,
@@ -33,10 +35,13 @@ from crm.services import (
     campaigns,
     number_figures,
     number_health,
+    number_states,
     numbers,
     sending,
     settings,
 )
+from crm.services.alarms.words import BRIEF
+from crm.services.number_states import NumberState, Verdict
 
 Secretive = TypeVar("Secretive", bound=Credentials)
 
@@ -109,6 +114,7 @@ class Numbers(Area[WhatsappNumber]):
             "webhook_address": url_for("webhooks.verify_meta", _external=True),
             "figures": number_figures.find_figures([row.id])[row.id],
             "health": number_health.find_health(row.id),
+            "number_state": number_states.find_states([row.id])[row.id],
             "alarms": _open_alarms(row.id),
             "linked": campaigns.find_linked_campaigns(row.id),
             "free_messages": settings.read_setting("numbers.free_messages"),
@@ -127,7 +133,22 @@ area.serve(blueprint)
 
 @blueprint.app_context_processor
 def number_words() -> dict[str, object]:
-    return {"number_status_words": STATUS_WORDS, "provider_words": PROVIDER_WORDS}
+    return {"provider_words": PROVIDER_WORDS}
+
+
+@blueprint.app_template_filter("number_state_words")
+def number_state_words(state: NumberState) -> str:
+    """The state in two or three words: what is broken before what was set."""
+    if state.alarm and state.is_severe and state.verdict is Verdict.TROUBLE:
+        return alarm_brief(state.alarm)
+    if state.verdict is Verdict.PAUSED:
+        return _("Sending is paused")
+    return str(STATUS_WORDS[state.status])
+
+
+@blueprint.app_template_filter("alarm_brief")
+def alarm_brief(kind: str) -> str:
+    return _(BRIEF[kind])
 
 
 @blueprint.get("")
@@ -135,14 +156,22 @@ def number_words() -> dict[str, object]:
 def index() -> ResponseReturnValue:
     query = list_query(
         filters={
-            "status": [status.value for status in NumberStatus],
+            "state": [verdict.value for verdict in Verdict],
             "provider": [provider.value for provider in Provider],
         },
-        sorts=("name", "phone", "last"),
+        sorts=("name", "phone", "state", "last"),
     )
     page = numbers.find_numbers(current_scope(), query)
-    figures = number_figures.find_figures([number.id for number, _names in page.rows])
-    return show_list("numbers/list.html", query=query, page=page, deeds=area.deeds, figures=figures)
+    ids = [number.id for number, _names in page.rows]
+    return show_list(
+        "numbers/list.html",
+        query=query,
+        page=page,
+        deeds=area.deeds,
+        figures=number_figures.find_figures(ids),
+        states=number_states.find_states(ids),
+        verdict_words=VERDICT_WORDS,
+    )
 
 
 @blueprint.get("/preferences")

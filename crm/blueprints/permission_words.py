@@ -8,12 +8,14 @@ as they call it.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from flask import Blueprint
 from flask_babel import lazy_gettext as _l
 
 from crm.models import Permission, Role
+from crm.permissions import ACTIONS
 
 blueprint = Blueprint("permission_words", __name__)
 
@@ -117,13 +119,28 @@ WORDS: dict[str, tuple[Any, Any]] = {
     "settings.update": (_l("Change the settings"), _l("Change how the installation is set up.")),
 }  # fmt: skip
 
-# name: as it is seeded, in the reader's language.
-ROLES: dict[str, tuple[str, Any]] = {
-    "super_admin": ("Super Administrador", _l("Super administrator")),
-    "supervisor": ("Supervisor", _l("Supervisor")),
-    "agent": ("Agente", _l("Agent")),
-    "quality": ("Calidad", _l("Quality")),
-    "audit": ("Auditoría", _l("Audit")),
+# name: what is seeded -> the reader's language, for its name and its description.
+ROLES: dict[str, dict[str, dict[str, Any]]] = {
+    "super_admin": {
+        "display_name": {"Super Administrador": _l("Super administrator")},
+        "description": {"Acceso total al sistema": _l("May do everything")},
+    },
+    "supervisor": {
+        "display_name": {"Supervisor": _l("Supervisor")},
+        "description": {"Gestión de equipo y monitoreo": _l("Leads the team and watches over it")},
+    },
+    "agent": {
+        "display_name": {"Agente": _l("Agent")},
+        "description": {"Atención de chats": _l("Attends chats")},
+    },
+    "quality": {
+        "display_name": {"Calidad": _l("Quality")},
+        "description": {"Evaluación de conversaciones": _l("Scores conversations")},
+    },
+    "audit": {
+        "display_name": {"Auditoría": _l("Audit")},
+        "description": {"Solo lectura de logs": _l("Reads the logs, nothing else")},
+    },
 }
 
 
@@ -141,5 +158,38 @@ def permission_help(permission: Permission) -> str:
 
 @blueprint.app_template_filter("role_word")
 def role_word(role: Role) -> str:
-    seeded, words = ROLES.get(role.name, (None, None))
-    return str(words) if role.display_name == seeded else role.display_name
+    """Its name in the reader's language, while nobody has given it another one."""
+    return _say(role, "display_name")
+
+
+@blueprint.app_template_filter("role_help")
+def role_help(role: Role) -> str:
+    """What it is for, likewise."""
+    return _say(role, "description")
+
+
+def _say(role: Role, field: str) -> str:
+    stored = getattr(role, field) or ""
+    return str(ROLES.get(role.name, {}).get(field, {}).get(stored, stored))
+
+
+def as_stored(role: Role, values: Mapping[str, Any]) -> dict[str, Any]:
+    """What a form says of the role, with the words that were only translated as they are stored."""
+    untranslated = {
+        field: getattr(role, field)
+        for field in ("display_name", "description")
+        if values[field] == _say(role, field)
+    }
+    return {**values, **untranslated}
+
+
+@blueprint.app_template_filter("by_module")
+def by_module(permissions: Iterable[Permission]) -> list[tuple[str, list[Permission]]]:
+    """(module, its permissions) in the order of the product: chats first, settings last."""
+    found: dict[str, list[Permission]] = {module: [] for module in ACTIONS}
+    for permission in permissions:
+        found.setdefault(permission.module, []).append(permission)
+    for module, items in found.items():
+        known = [f"{module}.{action}" for action in ACTIONS.get(module, ())]
+        items.sort(key=lambda one: known.index(one.name) if one.name in known else len(known))
+    return [(module, items) for module, items in found.items() if items]

@@ -10,6 +10,7 @@ from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 
 from crm.blueprints.areas import Area
+from crm.blueprints.permission_words import as_stored, role_help, role_word
 from crm.db import atomic, retrying
 from crm.errors import Conflict
 from crm.forms.users import RoleForm
@@ -49,7 +50,13 @@ class Roles(Area[Role]):
         return roles.create_role(current_scope(), **values)
 
     def change(self, row: Role, values: dict[str, Any]) -> Role:
-        return roles.update_role(current_scope(), row, **values)
+        return roles.update_role(current_scope(), row, **as_stored(row, values))
+
+    def prepared(self, form: RoleForm, row: Role | None) -> RoleForm:
+        """A role of the product speaks the reader's language until somebody renames it."""
+        if row and not form.is_submitted():
+            form.display_name.data, form.description.data = role_word(row), role_help(row)
+        return form
 
     def remove(self, row: Role) -> None:
         roles.delete_role(current_scope(), row)

@@ -11,6 +11,8 @@ from flask_babel import lazy_gettext as _l
 
 from crm.permissions import Scope, current_scope, signed_in
 from crm.services.first_steps import FirstSteps, find_first_steps
+from crm.services.number_states import find_troubled
+from crm.services.numbers import visible_numbers
 
 blueprint = Blueprint("settings", __name__, url_prefix="/settings")
 
@@ -97,6 +99,7 @@ def home() -> ResponseReturnValue:
         "settings/home.html",
         steps=first_steps(scope),
         groups=[(title, areas) for title, areas in shown if areas],
+        troubled=find_troubled(visible_numbers(scope)) if scope.can("numbers.read") else {},
         frame="settings/_page.html",
         area="settings",
     )

@@ -17,7 +17,7 @@ from crm.db import atomic, db
 from crm.errors import DomainError, Forbidden, Invalid
 from crm.models import User
 from crm.permissions import current_scope, requires, visible_chats
-from crm.services import files, starting, templates
+from crm.services import files, number_states, starting, templates
 from crm.services.inbox.naming import name_client
 
 blueprint = Blueprint("start", __name__, url_prefix="/inbox/new")
@@ -72,6 +72,7 @@ def choose_client() -> ResponseReturnValue:
             return render_template(
                 "start/templates.html",
                 ahead=ahead,
+                state=number_states.find_states([ahead.number.id])[ahead.number.id],
                 key=uuid.uuid4(),
                 templates=templates.find_sendable(ahead.number.id),
             )

@@ -24,7 +24,7 @@ from crm.lib.batching import BatchInterrupted
 from crm.models import SessionState, WhatsappNumber
 from crm.permissions import current_scope, public, requires
 from crm.services import audit, numbers
-from crm.services.wppconnect import arrivals, completing, sessions
+from crm.services.wppconnect import arrivals, completing, orders, sessions
 from crm.services.wppconnect.arrivals import Arrival
 
 log = structlog.get_logger(__name__)
@@ -49,6 +49,7 @@ STATE_WORDS = {
 EVENT_WORDS = {
     "off": _l("Disconnected"),
     "closed": _l("Disconnected by hand"),
+    "unheard": _l("Disconnected by hand; the server could not be told"),
     "logged_out": _l("Logged out: the phone has to scan again"),
     "starting": _l("Starting"),
     "qr": _l("Waiting for the phone to scan"),
@@ -99,15 +100,16 @@ def show_session(number_id: int) -> ResponseReturnValue:
 def connect(number_id: int) -> ResponseReturnValue:
     """Start the session and look after it from now on."""
     keys = current_app.config["CRM"].encryption_keys
-    return _order(number_id, "numbers.connect", lambda n: sessions.connect(n, keys=keys))
+    return _order(number_id, "numbers.connect", lambda n: orders.connect(n, keys=keys))
 
 
 @blueprint.post("/settings/numbers/<int:number_id>/session/close")
 @requires("numbers.update")
 def close(number_id: int) -> ResponseReturnValue:
-    """Close the session at the server; the phone stays linked."""
-    completing.close_at_server(*_target(number_id))
-    return _order(number_id, "numbers.disconnect", lambda n: sessions.note_closed(n, kind="closed"))
+    """Close the session; the phone stays linked. A server that is gone keeps nobody from it."""
+    heard = completing.close_at_server(*_target(number_id))
+    kind = "closed" if heard else "unheard"
+    return _order(number_id, "numbers.disconnect", lambda n: orders.note_closed(n, kind=kind))
 
 
 @blueprint.post("/settings/numbers/<int:number_id>/session/logout")
@@ -115,9 +117,7 @@ def close(number_id: int) -> ResponseReturnValue:
 def log_out(number_id: int) -> ResponseReturnValue:
     """Unlink the phone. Only a person does that; the page asks twice."""
     completing.log_out_at_server(*_target(number_id))
-    return _order(
-        number_id, "numbers.log_out", lambda n: sessions.note_closed(n, kind="logged_out")
-    )
+    return _order(number_id, "numbers.log_out", lambda n: orders.note_closed(n, kind="logged_out"))
 
 
 def _target(number_id: int) -> tuple[sessions.Target, tuple[str, ...]]:

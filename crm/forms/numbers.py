@@ -42,8 +42,16 @@ STATUS_WORDS = {
     "active": _l("Active"),
     "inactive": _l("Switched off"),
     "pending": _l("Not proven yet"),
-    "disconnected": _l("Session lost"),
+    "disconnected": _l("Not connected"),
     "error": _l("The provider refuses"),
+}
+# The list's filter: what somebody looks for.
+VERDICT_WORDS = {
+    "trouble": _l("With a problem"),
+    "paused": _l("Sending is paused"),
+    "pending": STATUS_WORDS["pending"],
+    "active": STATUS_WORDS["active"],
+    "inactive": STATUS_WORDS["inactive"],
 }
 
 

@@ -51,6 +51,8 @@ class RowsField(Field):
         self.columns = columns
         self.data: list[dict[str, Any]]
         self.options: Mapping[int, str] | None = {} if of_ids else None
+        # What is to be known of some of them, in a few words.
+        self.notes: Mapping[int, str] = {}
         self.cell_errors: dict[tuple[str, str], str] = {}
         self.written: dict[tuple[str, str], str] = {}
 

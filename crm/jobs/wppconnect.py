@@ -19,7 +19,7 @@ from crm.providers.wppconnect.gateway import GatewayError, ServerState, WppConne
 from crm.services.messages.inbound import receive_singly
 from crm.services.messages.ledger import Post
 from crm.services.messages.receipts import apply_early_receipts
-from crm.services.wppconnect import gaps, people, reconciling, sessions
+from crm.services.wppconnect import completing, gaps, orders, people, reconciling, sessions
 from crm.services.wppconnect.gateways import gateway_for
 from crm.services.wppconnect.machine import Action, Limits, Step, step
 from crm.services.wppconnect.sessions import Target
@@ -98,6 +98,16 @@ def act(target: Target, found: Step, gateway: WppConnectGateway, config: Config)
         gateway.close(target.channel)
     if found.action in (Action.START, Action.RESET):
         gateway.start(target.channel, webhook=target.webhook_url(config.webhook_base))
+
+
+@job("wppconnect.close")
+def close(number_id: int) -> None:
+    """Tell the server of a session that nobody wants any more; one that is away is not told."""
+    config: Config = current_app.config["CRM"]
+    with atomic():
+        target = orders.load_abandoned(int(number_id), keys=config.encryption_keys)
+    if target is not None:
+        completing.close_at_server(target, config.trusted_hosts)
 
 
 @job("wppconnect.catch_up")

@@ -65,6 +65,7 @@ from crm.models.messages import (
 )
 from crm.models.metrics import AgentMetrics, ChatMetrics
 from crm.models.numbers import (
+    ON_STATUSES,
     LimitAction,
     NumberDay,
     NumberHealth,
@@ -105,6 +106,7 @@ __all__ = [
     "CHAT_MOVES",
     "FINAL_STATUSES",
     "LOAD_STATUSES",
+    "ON_STATUSES",
     "OPEN_CHAT_SQL",
     "OPEN_STATUSES",
     "REPLACES",

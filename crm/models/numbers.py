@@ -31,6 +31,15 @@ class NumberStatus(StrEnum):
     PENDING = "pending"
 
 
+# In these the number is switched on; a provider's trouble does not switch it off.
+ON_STATUSES = (
+    NumberStatus.ACTIVE,
+    NumberStatus.PENDING,
+    NumberStatus.DISCONNECTED,
+    NumberStatus.ERROR,
+)
+
+
 class LimitAction(StrEnum):
     """What a reached daily limit does to bots and bulk. Agents' replies never wait for it."""
 

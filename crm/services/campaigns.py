@@ -11,13 +11,13 @@ from crm.db import db
 from crm.errors import Conflict, NotFound
 from crm.events import AccessChanged, Audience, publish_on_commit
 from crm.models import (
+    ON_STATUSES,
     OPEN_STATUSES,
     Campaign,
     CampaignAgent,
     CampaignNumber,
     CampaignStatus,
     Chat,
-    NumberStatus,
     User,
     UserStatus,
     WhatsappNumber,
@@ -247,7 +247,7 @@ def delete_campaign(campaign: Campaign) -> None:
         .join(WhatsappNumber, WhatsappNumber.id == CampaignNumber.whatsapp_number_id)
         .where(
             CampaignNumber.campaign_id == campaign.id,
-            WhatsappNumber.status == NumberStatus.ACTIVE,
+            WhatsappNumber.status.in_(ON_STATUSES),
             WhatsappNumber.deleted_at.is_(None),
         )
     )
@@ -290,7 +290,7 @@ def _refuse_last_campaign(campaign: Campaign) -> None:
         .join(CampaignNumber, CampaignNumber.whatsapp_number_id == WhatsappNumber.id)
         .where(
             CampaignNumber.campaign_id == campaign.id,
-            WhatsappNumber.status == NumberStatus.ACTIVE,
+            WhatsappNumber.status.in_(ON_STATUSES),
             WhatsappNumber.deleted_at.is_(None),
             ~elsewhere,
         )
@@ -358,7 +358,7 @@ def _set_numbers(campaign: Campaign, rows: list[dict[str, Any]], primary: int | 
 
 def _refuse_lonely_number(number_id: int, campaign: Campaign) -> None:
     number = db.session.get_one(WhatsappNumber, number_id)
-    if number.status != NumberStatus.ACTIVE or number.deleted_at is not None:
+    if number.status not in ON_STATUSES or number.deleted_at is not None:
         return
     if not has_campaign(number_id, but=campaign.id):
         raise WrongField(

@@ -8,6 +8,7 @@ from sqlalchemy import exists, func, select
 
 from crm.db import db
 from crm.models import (
+    ON_STATUSES,
     Campaign,
     CampaignAgent,
     CampaignNumber,
@@ -16,7 +17,6 @@ from crm.models import (
     UserStatus,
     WhatsappNumber,
 )
-from crm.services.numbers import ON_STATUSES
 from crm.services.users import people
 
 

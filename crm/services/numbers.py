@@ -15,7 +15,9 @@ from crm.db import db
 from crm.errors import Conflict, NotFound
 from crm.lib.crypto import DecryptionError, decrypt, encrypt
 from crm.models import (
+    ON_STATUSES,
     OPEN_STATUSES,
+    AlarmKind,
     Campaign,
     CampaignNumber,
     Chat,
@@ -27,11 +29,14 @@ from crm.models import (
     WppconnectSession,
 )
 from crm.permissions import SUPER_ADMIN, Scope
+from crm.services.alarms import end_alarm, end_alarms_of
 from crm.services.audit.recording import Secret
 from crm.services.campaigns import has_campaign
 from crm.services.kit import ListQuery, Page, WrongField, find_page
 from crm.services.messages.limits import lift_limit
+from crm.services.number_states import badness, verdict
 from crm.services.sending import try_again
+from crm.services.wppconnect.orders import let_go
 from crm.services.wppconnect.sessions import forget_token
 
 FIELDS = (
@@ -42,13 +47,6 @@ FIELDS = (
 SECRETS = ("meta_access_token", "meta_app_secret", "webhook_verify_token", "wppconnect_api_key")
 # A token of one server, session or key opens no other.
 GATEWAY = ("wppconnect_server_url", "wppconnect_session_name", "wppconnect_api_key")
-# In these the number was switched on; a provider's trouble does not switch it off.
-ON_STATUSES = (
-    NumberStatus.ACTIVE,
-    NumberStatus.PENDING,
-    NumberStatus.DISCONNECTED,
-    NumberStatus.ERROR,
-)
 
 
 def visible_numbers(scope: Scope) -> ColumnElement[bool]:
@@ -101,9 +99,10 @@ def find_numbers(scope: Scope, query: ListQuery) -> Page:
         .scalar_subquery()
     )
     statement = select(WhatsappNumber, names).where(visible_numbers(scope))
-    for name in ("status", "provider"):
-        if chosen := query.filters.get(name):
-            statement = statement.where(getattr(WhatsappNumber, name) == chosen)
+    if provider := query.filters.get("provider"):
+        statement = statement.where(WhatsappNumber.provider == provider)
+    if state := query.filters.get("state"):
+        statement = statement.where(verdict() == state)
     return find_page(
         statement,
         query,
@@ -114,6 +113,7 @@ def find_numbers(scope: Scope, query: ListQuery) -> Page:
         sorts={
             "name": func.lower(WhatsappNumber.display_name),
             "phone": WhatsappNumber.phone_number,
+            "state": badness(),
             "last": WhatsappNumber.last_message_at,
         },
         default=(func.lower(WhatsappNumber.display_name),),
@@ -209,6 +209,7 @@ def update_number(
     """Write the form's values; the provider of a number that has chats stays."""
     if values["provider"] != number.provider:
         _refuse_other_provider(number)
+        let_go(number)
         number.provider = values["provider"]
     _refuse_taken(values, but=number.id)
     _write(number, values, keys=keys, trusted_hosts=trusted_hosts)
@@ -240,6 +241,8 @@ def delete_number(number: WhatsappNumber) -> None:
         select(CampaignNumber).where(CampaignNumber.whatsapp_number_id == number.id)
     ):
         db.session.delete(link)
+    let_go(number)
+    end_alarms_of(number.id)
     number.status = NumberStatus.INACTIVE
     number.deleted_at = func.now()
 
@@ -313,6 +316,9 @@ def _switch(number: WhatsappNumber, *, on: bool) -> None:
     # A phone behind WPPConnect is proven by its session; nothing can leave before.
     proven = NumberStatus.ACTIVE if number.provider == Provider.META else NumberStatus.PENDING
     number.status = proven if on else NumberStatus.INACTIVE
+    if not on:
+        # Of a number that is off nobody expects anything.
+        end_alarm(AlarmKind.NUMBER_SILENT, subject=str(number.id))
 
 
 def _refuse_other_provider(number: WhatsappNumber) -> None:

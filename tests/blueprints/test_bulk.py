@@ -69,7 +69,7 @@ def test_many_are_switched_off_and_back_again(admin: FlaskClient) -> None:
     ids = make_tags("vip", "moroso", "nuevo")
     make_tags("viejo", is_active=False)
     page = do(admin, TAGS, do="off", ids=ids[:2])
-    assert "2 rows changed." in page.text
+    assert "Changed: 2 tags." in page.text
     assert active_tags() == {"nuevo"}
     back = do(admin, TAGS, undo=undo_in(page))
     assert "Taken back." in back.text
@@ -131,7 +131,7 @@ def test_a_queue_with_people_waiting_stays_on_and_says_why(admin: FlaskClient) -
         full, empty = factories.make_queue(campaign), factories.make_queue(campaign)
         factories.make_chat(campaign=campaign, queue_id=full.id, status=ChatStatus.QUEUED)
     page = do(admin, "/settings/queues", do="off", ids=[full.id, empty.id])
-    assert "1 row changed." in page.text
+    assert "Changed: 1 queue." in page.text
     assert f"{full.name}: Waiting here: 1." in page.text
     db.session.rollback()
     assert set(db.session.scalars(select(Queue.id).where(Queue.is_active))) == {full.id}
@@ -187,7 +187,7 @@ def test_people_are_suspended_with_a_reason_and_let_in_again(app, admin):
     ids = [ana.id, leo.id, gone.id]
     assert do(admin, PEOPLE, do="suspend", ids=ids).status_code == 422  # without a reason
     page = do(admin, PEOPLE, do="suspend", ids=ids, status_reason="Fin de contrato")
-    assert "3 rows changed." in page.text
+    assert "Changed: 3 people." in page.text
     assert access(ana, leo, gone) == [("suspended", "Fin de contrato")] * 3
     assert db.session.get_one(Chat, chat.id).assigned_agent_id is None
     live = select(UserSession.id).where(
@@ -242,7 +242,7 @@ def test_numbers_pause_and_undo_brings_back_who_paused_them_and_when(admin):
         second.sending_paused_by = somebody.id
     ids = [first.id, second.id]
     page = do(admin, "/settings/numbers", do="pause", ids=ids)
-    assert "1 row changed." in page.text  # the other was paused already, by somebody else
+    assert "Changed: 1 number." in page.text  # the other was paused already, by somebody else
     do(admin, "/settings/numbers", undo=undo_in(page))
     db.session.refresh(first)
     assert first.sending_paused_at is None

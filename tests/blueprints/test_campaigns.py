@@ -250,7 +250,11 @@ def test_people_who_were_added_meanwhile_are_not_thrown_out(cast, browse):
     assert db.session.scalar(select(func.count()).select_from(CampaignAgent)) == 4
 
 
-def test_a_number_that_is_on_is_not_left_without_a_campaign(admin, cast):
+@pytest.mark.parametrize("status", ["active", "error"])
+def test_a_number_that_is_on_is_not_left_without_a_campaign(admin, cast, status):
+    """In trouble, too: else what its customers write would wait once the trouble is over."""
+    cast.number.status = status
+    db.session.commit()
     answer = post_form(admin, path_of(cast.sales), {"numbers": None, "primary_number": None})
     assert "no other campaign" in errors_in(answer)["numbers"]
     answer = post_form(admin, path_of(cast.sales), {"status": "ended"})
@@ -268,7 +272,10 @@ def test_deleting_asks_for_the_name_and_refuses_what_is_in_use(admin, cast):
     assert "1 open chats" in admin.post(path, data={"confirm_name": "ventas"}).text
     chat.status, chat.closed_at = ChatStatus.CLOSED, func.now()
     db.session.commit()
-    assert "active numbers" in admin.post(path, data={"confirm_name": "Ventas"}).text
+    for status in ("active", "disconnected"):
+        cast.number.status = status
+        db.session.commit()
+        assert "active numbers" in admin.post(path, data={"confirm_name": "Ventas"}).text
     cast.number.status = "inactive"
     db.session.commit()
     assert admin.post(path, data={"confirm_name": "Ventas"}).status_code == 302

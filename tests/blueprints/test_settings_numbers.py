@@ -12,14 +12,12 @@ from crm.models import (
     AuditLog,
     WhatsappNumber,
 )
-from crm.services.alarms import raise_alarm
+from crm.services.alarms import end_alarm, raise_alarm
 from tests.blueprints.admin_desk import (
     errors_in,
     post_form,
 )
-from tests.factories import (
-    make_number,
-)
+from tests.factories import make_chat, make_number
 
 
 def test_a_secret_goes_in_and_never_comes_out(app, admin, cast):
@@ -127,6 +125,45 @@ def test_a_number_shows_what_is_wrong_with_it_and_what_to_do(admin, cast):
     assert "Meta said: the account is restricted" in page
     assert "ask for a review there" in page
     assert "The provider said: The WhatsApp connection needs a new access token." in page
+
+
+def test_a_number_in_trouble_says_so_wherever_it_is_shown_until_it_is_over(
+    app, cast, admin, browse
+):
+    """Its row is active: Meta has restricted the account, and tells that beside it."""
+    with atomic():
+        chat = make_chat(campaign=cast.sales, number=cast.number, agent=cast.laura, status="active")
+        make_chat(campaign=cast.sales, number=make_number(), agent=cast.laura, status="active")
+    laura, path = browse(cast.laura), f"/settings/numbers/{cast.number.id}"
+    places = [
+        (admin, "/settings/numbers"), (admin, path), (admin, "/settings"),
+        (admin, f"/settings/campaigns/{cast.sales.id}"),
+        (laura, "/inbox/filters"), (laura, f"/inbox/{chat.id}"),
+    ]  # fmt: skip
+
+    def silent() -> list[str]:
+        return [where for who, where in places if "Account restricted" not in who.get(where).text]
+
+    with atomic():
+        subject = str(cast.number.id)
+        raise_alarm(AlarmKind.ACCOUNT_RESTRICTED, subject=subject, number_id=cast.number.id)
+    assert silent() == []
+    listed = admin.get("/settings/numbers?state=trouble").text
+    assert f'<a href="{path}"><span class="state nowrap"><span class="dot busy"' in listed
+    assert "Messages may not get through now" in laura.get(f"/inbox/{chat.id}").text
+    with atomic():
+        end_alarm(AlarmKind.ACCOUNT_RESTRICTED, subject=subject)
+    assert silent() == [where for _who, where in places]
+    assert "Nothing matches" in admin.get("/settings/numbers?state=trouble").text
+
+
+def test_an_agent_reads_that_what_they_write_waits_while_sending_is_paused(cast, admin, browse):
+    with atomic():
+        chat = make_chat(campaign=cast.sales, number=cast.number, agent=cast.laura, status="active")
+    admin.post(f"/settings/numbers/{cast.number.id}/pause")
+    page = browse(cast.laura).get(f"/inbox/{chat.id}").text
+    assert "Línea Ventas: Sending is paused" in page
+    assert "What you write waits" in page
 
 
 def test_a_number_without_a_campaign_cannot_be_switched_on(admin, cast):

@@ -19,11 +19,13 @@ import pytest
 from cryptography.fernet import Fernet
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import select, text
+from sqlalchemy import func, select, text
 
 from crm.db import atomic, db
 from crm.lib.crypto import decrypt, encrypt
 from crm.models import (
+    Alarm,
+    AlarmKind,
     Message,
     Provider,
     SessionState,
@@ -33,6 +35,7 @@ from crm.models import (
 from crm.providers.base import InboundMessage
 from crm.providers.wppconnect.webhook import parse
 from crm.services import numbers
+from crm.services.alarms import raise_alarm
 from crm.services.messages.replay import replay
 from crm.services.wppconnect import sessions
 from tests.blueprints.admin_desk import FRAGMENT, browser_of
@@ -341,6 +344,7 @@ def session_page(client: FlaskClient, number_id: int, what: str = "") -> str:
         ("expired", "Nobody scanned the code in a minute", "New code"),
         ("lost", "what customers write meanwhile is brought in afterwards", "Connect"),
         ("unreachable", "The WPPConnect server does not answer", "Connect"),
+        ("odd_answer", "but not as a WPPConnect server does", "Connect"),
         ("refused", "does not accept the secret key", "Connect"),
         ("connected", "Connected", "Log out"),
     ],
@@ -348,6 +352,8 @@ def session_page(client: FlaskClient, number_id: int, what: str = "") -> str:
 def test_each_state_is_said_in_words_with_what_to_do(
     number: WhatsappNumber, admin: FlaskClient, state: str, words: str, button: str
 ) -> None:
+    if state == "odd_answer":
+        number.connection_status, state = "ODD_ANSWER", "unreachable"
     sessions.find_session(number.id).state = SessionState(state)  # type: ignore[union-attr]
     db.session.commit()
     shown = session_page(admin, number.id)
@@ -382,17 +388,44 @@ def test_an_agent_sees_nothing_of_it(app: Flask, number: WhatsappNumber) -> None
             assert agent.post(address, headers=FRAGMENT).status_code in {403, 404}
 
 
-def test_closing_a_server_that_does_not_hear_changes_nothing(
+def test_a_server_that_is_gone_keeps_nobody_from_closing_but_cannot_unlink_the_phone(
     app: Flask, number: WhatsappNumber, admin: FlaskClient
 ) -> None:
     session = sessions.find_session(number.id)
     session.token = encrypt("t", app.config["CRM"].encryption_keys)  # type: ignore[union-attr]
     db.session.commit()
+    path = f"/settings/numbers/{number.id}/session"
     with without_csrf(app):
-        answer = admin.post(f"/settings/numbers/{number.id}/session/close", headers=FRAGMENT)
-    assert answer.status_code == 409
-    db.session.rollback()
-    assert sessions.find_session(number.id).is_wanted  # type: ignore[union-attr]
+        answer = admin.post(f"{path}/logout", headers=FRAGMENT)
+        assert answer.status_code == 409
+        assert "Unlink it on the phone" in answer.text
+        db.session.rollback()
+        assert sessions.find_session(number.id).is_wanted  # type: ignore[union-attr]
+        assert "could not be told" in admin.post(f"{path}/close", headers=FRAGMENT).text
+    db.session.expire_all()
+    assert not sessions.find_session(number.id).is_wanted  # type: ignore[union-attr]
+
+
+def test_a_number_that_is_deleted_or_moved_lets_its_session_and_its_alarms_go(
+    app: Flask, number: WhatsappNumber
+) -> None:
+    for leave in ("delete", "move"):
+        with atomic():
+            row = db.session.get_one(WhatsappNumber, number.id)
+            row.provider, row.deleted_at = Provider.WPPCONNECT, None
+            session = sessions.lock_session(row.id)
+            session.is_wanted, session.check_at = True, func.now()  # type: ignore[union-attr]
+            raise_alarm(AlarmKind.SESSION_LOST, subject=str(row.id), number_id=row.id)
+        assert number.id in sessions.find_due_checks()
+        with atomic():
+            if leave == "delete":
+                numbers.delete_number(row)
+            else:
+                values = {**numbers.state_of(row), "provider": "meta", "switched_on": False}
+                numbers.update_number(row, values | dict.fromkeys(numbers.SECRETS), keys=())
+        assert sessions.find_session(number.id).state is SessionState.OFF  # type: ignore[union-attr]
+        assert number.id not in sessions.find_due_checks()
+        assert db.session.scalar(select(Alarm.id).where(Alarm.ended_at.is_(None))) is None
 
 
 def test_secrets_of_the_session_are_encrypted_anew_with_the_numbers(

@@ -141,7 +141,7 @@ def test_people_are_suspended_together_with_a_reason_and_let_in_again(
     statuses = "SELECT status, status_reason FROM users WHERE first_name = 'Jhon'"
     page = settings("/users?q=jhon")
     page.locator("td.pick input").check()
-    expect(page.locator("[data-picked]")).to_have_text("1 elegida")
+    expect(page.locator("[data-picked]")).to_have_text("Selección: 1 persona")
     page.get_by_role("button", name="Suspender").click()
     assert page.locator("[name=status_reason]").evaluate("field => !field.validity.valid")
     page.fill("[name=status_reason]", "Vacaciones")

@@ -16,7 +16,7 @@ from crm.services.messages.accepted import Accepted, record_sent
 from crm.services.messages.claims import Outgoing, Settings
 from crm.services.messages.loading import load_outgoing
 from crm.services.messages.outbound import queue_outbound
-from crm.services.wppconnect import sessions
+from crm.services.wppconnect import orders, sessions
 from tests.factories import make_chat, make_message, make_number, make_queued_message
 
 ZONE = "America/Bogota"
@@ -131,7 +131,7 @@ def test_an_edit_and_a_deletion_bring_nothing_new_and_do_not_count(number, setti
             queue_outbound(chat, content)
         queue_outbound(chat, Reaction(said.whatsapp_message_id, "👍"))
     with atomic():
-        sessions.connect(number, keys=settings.encryption_keys)
+        orders.connect(number, keys=settings.encryption_keys)
         sessions.find_session(number.id).token = encrypt("t", settings.encryption_keys)
     for wamid in ("3EB0C", "3EB0D", "3EB0E"):
         claims = claim(number, settings)

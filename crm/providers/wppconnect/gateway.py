@@ -85,7 +85,9 @@ class WppConnectGateway:
 
     def close(self, channel: WppConnectChannel) -> None:
         """Close the browser, the link stays. 500 where it was stuck or never started: as good."""
-        self._call(lambda: self._post(channel, "close-session", {}))
+        answer = self._call(lambda: self._post(channel, "close-session", {}))
+        if answer.status in (401, 403):
+            raise _wrong(answer)
 
     def log_out(self, channel: WppConnectChannel) -> None:
         """Unlink the phone: a QR code is needed afterwards. GatewayError where not connected."""

@@ -7,7 +7,13 @@ Both belong inside a transaction, best at its end: the row stays locked until th
 harmless however often they are called. The words of each kind stand in `words.py`.
 """
 
-from crm.services.alarms.raising import announce, end_alarm, find_unannounced, raise_alarm
+from crm.services.alarms.raising import (
+    announce,
+    end_alarm,
+    end_alarms_of,
+    find_unannounced,
+    raise_alarm,
+)
 from crm.services.alarms.reading import (
     Bell,
     acknowledge,
@@ -42,6 +48,7 @@ __all__ = [
     "acknowledge_all",
     "announce",
     "end_alarm",
+    "end_alarms_of",
     "find_bell",
     "find_unannounced",
     "list_open",

@@ -102,6 +102,19 @@ def end_alarm(kind: AlarmKind, *, subject: str = "") -> bool:
     return True
 
 
+def end_alarms_of(number_id: int) -> None:
+    """The number is gone, and with it whatever was wrong with it."""
+    ended = db.session.execute(
+        update(Alarm)
+        .where(Alarm.whatsapp_number_id == number_id, Alarm.ended_at.is_(None))
+        .values(ended_at=func.clock_timestamp())
+        .returning(Alarm.id)
+        .execution_options(synchronize_session=False)
+    ).all()
+    if ended:
+        publish_on_commit(AlarmsChanged(), Audience())
+
+
 def find_unannounced() -> list[int]:
     """Open severe alarms of which nobody has been told by e-mail yet."""
     severe = [kind for kind, words in WORDS.items() if words.severity is Severity.SEVERE]

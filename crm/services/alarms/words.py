@@ -245,6 +245,25 @@ WORDS: dict[AlarmKind, AlarmWords] = {
         lasts=False,
     ),
 }
+# The same in two or three words, where a number's state stands: what concerns the number itself.
+BRIEF: dict[str, str] = {
+    AlarmKind.NUMBER_REFUSED: "The provider refuses",
+    AlarmKind.TOKEN_EXPIRED: "Token not valid",
+    AlarmKind.ACCOUNT_RESTRICTED: "Account restricted",
+    AlarmKind.NUMBER_UNPAID: "Payment missing",
+    AlarmKind.NUMBER_WAITING: "Messages wait",
+    AlarmKind.NUMBER_SILENT: "Unusually quiet",
+    AlarmKind.NUMBER_QUALITY_LOW: "Low quality",
+    AlarmKind.NUMBER_LIMIT_CHANGED: "Limit changed",
+    AlarmKind.NUMBER_NAME_REJECTED: "Name rejected",
+    AlarmKind.NUMBER_SECURITY: "Security changed",
+    AlarmKind.NUMBER_ERRORS: "Error at Meta",
+    AlarmKind.ACCOUNT_ALERT: "Warning of Meta",
+    AlarmKind.SESSION_LOST: "Not connected",
+    AlarmKind.SESSION_STUCK: "Does not start",
+    AlarmKind.DAILY_LIMIT_NEAR: "Daily limit near",
+    AlarmKind.DAILY_LIMIT_REACHED: "Daily limit reached",
+}
 # For a kind of a newer release.
 UNKNOWN = AlarmWords(
     "Something needs your attention",

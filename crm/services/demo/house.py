@@ -31,7 +31,7 @@ from crm.models import (
     User,
     WhatsappNumber,
 )
-from crm.services.wppconnect.sessions import connect
+from crm.services.wppconnect.orders import connect
 
 DOMAIN = "demo.charla.local"
 # What the simulated WhatsApp hands out when nobody tells it otherwise.

@@ -24,11 +24,13 @@ from crm.models import (
     User,
     WhatsappNumber,
 )
+from crm.services import number_states
 from crm.services.inbox.consents import Consent, read_consent, recent_choices
 from crm.services.inbox.naming import ClientName, full_name, name_client
 from crm.services.messages import window
 from crm.services.messages.amending import AMENDABLE
 from crm.services.messages.threads import HISTORIC
+from crm.services.number_states import NumberState
 
 EARLIER_CHATS = 5
 
@@ -44,7 +46,7 @@ class ChatHead:
     status: ChatStatus
     campaign_id: int
     campaign_name: str
-    number_name: str
+    number: NumberState
     agent_id: int | None
     agent_name: str | None
     offered_agent_id: int | None
@@ -147,7 +149,7 @@ def _read(chat: Chat) -> Any:
             func.coalesce(tags.scalar_subquery(), array([], type_=String)).label("tags"),
             recent_choices().label("choices"),
             Campaign.name.label("campaign"),
-            func.coalesce(WhatsappNumber.display_name, WhatsappNumber.phone_number).label("number"),
+            *number_states.columns(),
             WhatsappNumber.provider,
             WhatsappNumber.sends_typing,
             _Agent.first_name.label("agent_first"),
@@ -188,7 +190,7 @@ def _head(chat: Chat, record: Any, *, phones_visible: bool) -> ChatHead:
         status=chat.status,
         campaign_id=chat.campaign_id,
         campaign_name=record.campaign,
-        number_name=record.number,
+        number=number_states.state_in(record),
         agent_id=chat.assigned_agent_id,
         agent_name=full_name(record.agent_first, record.agent_last),
         offered_agent_id=chat.offered_agent_id,

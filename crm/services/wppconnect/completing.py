@@ -9,7 +9,8 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NoReturn
+
+import structlog
 
 from crm.errors import Conflict
 from crm.providers.base import CallEvent, EchoedMessage, Event, InboundMessage
@@ -23,6 +24,7 @@ from crm.services.wppconnect.sessions import Target
 ASK_AGAIN_SECONDS = 600.0
 MOST_REMEMBERED = 5000
 _asked_at: dict[str, float] = {}
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -66,14 +68,16 @@ def complete(events: Sequence[Event], number_id: int, phones: Mapping[str, str])
 # -- orders of a person, which the server must have heard before we write them down -------------
 
 
-def close_at_server(target: Target, trusted_hosts: tuple[str, ...]) -> None:
-    """Close the session. Conflict where the server does not hear it."""
+def close_at_server(target: Target, trusted_hosts: tuple[str, ...]) -> bool:
+    """Close the session; whether the server heard it."""
     if target.token is None:
-        return
+        return True
     try:
         gateway_for(trusted_hosts).close(target.channel)
     except GatewayError as error:
-        _unheard(error)
+        log.warning("wppconnect_not_closed", number_id=target.number_id, reason=error.reason)
+        return False
+    return True
 
 
 def log_out_at_server(target: Target, trusted_hosts: tuple[str, ...]) -> None:
@@ -86,11 +90,7 @@ def log_out_at_server(target: Target, trusted_hosts: tuple[str, ...]) -> None:
         if error.reason == "disconnected":
             words = "The session is not connected, so there is nothing to log out."
             raise Conflict(words) from error
-        _unheard(error)
-
-
-def _unheard(error: GatewayError) -> NoReturn:
-    raise Conflict(
-        "The WPPConnect server did not take the order (%(reason)s). Nothing was changed.",
-        reason=error.reason,
-    ) from error
+        raise Conflict(
+            "The WPPConnect server does not answer, so the phone cannot be unlinked from here now. "
+            "Unlink it on the phone: WhatsApp, linked devices."
+        ) from error

@@ -2,8 +2,8 @@
 
 The calls to the server happen in crm/jobs/wppconnect.py, between these transactions: `load_target`
 says whom to ask, `machine.step` decides, `record_step` writes down what became of it. Whatever
-moves the state is an event of the number, in plain words on its page. Nobody but a person logs a
-session out.
+moves the state is an event of the number, in plain words on its page. What people order stands in
+orders.py.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from sqlalchemy import func, select, text
 
 from crm.db import database_now, db
 from crm.doorbell import ring_on_commit
-from crm.errors import Conflict
 from crm.lib.crypto import DecryptionError, decrypt, encrypt
 from crm.models import (
     AlarmKind,
@@ -72,6 +71,7 @@ FIND_DUE = text("""
     SELECT s.whatsapp_number_id FROM wppconnect_sessions s
     JOIN whatsapp_numbers n ON n.id = s.whatsapp_number_id
     WHERE s.is_wanted AND s.check_at <= clock_timestamp() AND n.deleted_at IS NULL
+      AND n.provider = 'wppconnect'
     ORDER BY s.check_at LIMIT 100
 """)
 
@@ -133,50 +133,6 @@ def find_number_by_secret(secret: str) -> int | None:
     return found
 
 
-# -- what people ask for ---------------------------------------------------------------------------
-
-
-def connect(number: WhatsappNumber, *, keys: Sequence[str]) -> WppconnectSession:
-    """Somebody wants the session up: the next check starts it. Conflict where data is missing."""
-    check_complete(number)
-    session = ensure_session(number, keys=keys)
-    session.is_wanted = True
-    session.hint = None
-    session.tries = 0
-    if session.state is not SessionState.CONNECTED:
-        _move(session, number, SessionState.STARTING)
-    session.check_at = func.now()
-    ring_on_commit("wppconnect.check", number.id)
-    return session
-
-
-def note_closed(number: WhatsappNumber, *, kind: str) -> None:
-    """The session was closed (or logged out) by order of a person. `kind`: closed, logged_out."""
-    session = lock_session(number.id)
-    if session is None:
-        return
-    session.is_wanted = False
-    session.lost_at = session.hint = None
-    if kind == "logged_out":
-        session.history_from = None
-    _move(session, number, SessionState.OFF, event=kind)
-    number.wppconnect_qr_code = None
-    number.connection_status = "CLOSED"
-    _end_alarms(number.id)
-    if number.status is NumberStatus.ACTIVE:
-        number.status = NumberStatus.DISCONNECTED
-
-
-def check_complete(number: WhatsappNumber) -> None:
-    """Conflict with what to do, where the number cannot be connected."""
-    if number.provider is not Provider.WPPCONNECT:
-        raise Conflict("Only a number on WPPConnect has a session.")
-    if not (number.wppconnect_server_url and number.wppconnect_session_name):
-        raise Conflict("Write the server's address and the session's name first.")
-    if not number.wppconnect_api_key:
-        raise Conflict("Write the server's secret key first.")
-
-
 # -- what the checks and the server's posts tell ---------------------------------------------------
 
 
@@ -185,6 +141,8 @@ def load_target(number_id: int, *, keys: Sequence[str]) -> Target | None:
     number = db.session.get(WhatsappNumber, number_id, populate_existing=True)
     session = lock_session(number_id)
     if number is None or session is None or not session.is_wanted or number.deleted_at:
+        return None
+    if number.provider is not Provider.WPPCONNECT:
         return None
     now = database_now()
     if session.check_at > now:
@@ -264,7 +222,7 @@ def record_step(
     session.hint = None
     session.check_at = now + timedelta(seconds=step.wait_seconds)
     before = session.state
-    _move(session, number, step.state)
+    move(session, number, step.state)
     if step.state is SessionState.CONNECTED:
         _connected(session, number, is_new=before is not SessionState.CONNECTED)
     elif step.state is not SessionState.CONNECTED:
@@ -279,7 +237,7 @@ def _connected(session: WppconnectSession, number: WhatsappNumber, *, is_new: bo
     if session.history_from is None:
         # What the phone knows of before is its own past. A minute of grace for clocks.
         session.history_from = database_now() - timedelta(minutes=1)
-    _end_alarms(number.id)
+    end_alarms(number.id)
     if number.status in (NumberStatus.PENDING, NumberStatus.DISCONNECTED, NumberStatus.ERROR):
         number.status = NumberStatus.ACTIVE
         pace = db.session.get(NumberPace, number.id)
@@ -365,13 +323,14 @@ def note_recovered(number_id: int, count: int) -> None:
     _note(number_id, "recovered", count=count)
 
 
-def _move(
+def move(
     session: WppconnectSession,
     number: WhatsappNumber,
     state: SessionState,
     *,
     event: str | None = None,
 ) -> None:
+    """Into another state, with a line in the number's diary (`event`: another word for it)."""
     if session.state is state and event is None:
         return
     log.info("wppconnect_session", number_id=number.id, before=session.state, state=state)
@@ -384,7 +343,8 @@ def _note(number_id: int, kind: str, **data: object) -> None:
     db.session.add(NumberEvent(whatsapp_number_id=number_id, kind=kind, data=data))
 
 
-def _end_alarms(number_id: int) -> None:
+def end_alarms(number_id: int) -> None:
+    """Those of its session."""
     for kind in (AlarmKind.SESSION_LOST, AlarmKind.SESSION_STUCK):
         end_alarm(kind, subject=str(number_id))
 
