@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import gettext
+import re
 from pathlib import Path
 
 import pytest
 
 from crm.providers.meta import codes
 from crm.providers.outbound import Effect
+from crm.providers.wppconnect import codes as wppconnect
 
 P, RETRY, RATE, PAIR, CHANNEL = (
     Effect.PERMANENT,
@@ -52,6 +54,16 @@ def test_a_documented_code_is_known_and_does_what_it_should(code, effect, spanis
 
 def test_the_table_has_nothing_that_nobody_documents():
     assert set(codes.CODES) <= {code for code, _ in CASES}
+
+
+def test_whoever_reads_a_reason_knows_what_to_do():
+    """What is wrong, and behind a colon or a full stop what helps. A form of a template shows its
+    own beside the field that is meant."""
+    of_templates = {m.reason for code, m in codes.CODES.items() if code > 2_000_000}
+    of_templates |= {m.reason for family, m in codes.FAMILIES if family.start > 2_000_000}
+    nothing_to_do = {codes.OURS["cancelled"], codes.OURS["blocked"]}
+    said = (codes.all_reasons() | wppconnect.all_reasons()) - of_templates - nothing_to_do
+    assert not {reason for reason in said if not re.search(r"[.:;] \w", reason)}
 
 
 def test_a_code_that_nobody_knows_fails_the_message_alone():

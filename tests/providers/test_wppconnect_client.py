@@ -298,5 +298,5 @@ def test_closing_what_never_started_is_as_good_as_closed() -> None:
 
 def test_every_code_has_its_words() -> None:
     assert all(reason.endswith(".") for reason in codes.all_reasons())
-    assert codes.reason_for("wpp_empty") == "WhatsApp Web did not take this message."
+    assert codes.reason_for("wpp_empty") == codes.CODES["wpp_empty"].reason
     assert codes.reason_for("190") is None

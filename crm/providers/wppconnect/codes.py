@@ -2,7 +2,8 @@
 
 Source: WPPConnect Server 2.10.4, recorded answers. It has no numbers for its errors: what counts
 are the HTTP status, the word in `status` and a few fixed sentences. The reasons are English msgids
-in plain words: the agent reads them under a red tick, translated where they are shown.
+in plain words that say what to do: the agent reads them under a red tick, translated where they are
+shown.
 """
 
 from __future__ import annotations
@@ -21,38 +22,73 @@ NO_ANSWER = "WhatsApp did not answer. Nobody knows whether the message was sent.
 
 CODES: dict[str, Meaning] = {
     # 404 "Disconnected": nothing was sent; the number waits for its phone.
-    "wpp_disconnected": Meaning(_CHANNEL, "The phone's WhatsApp session is not connected."),
-    "wpp_token": Meaning(_CHANNEL, "The WPPConnect server refuses our key for this session."),
+    "wpp_disconnected": Meaning(
+        _CHANNEL, "The phone's WhatsApp session is not connected: connect it on the number's page."
+    ),
+    "wpp_token": Meaning(
+        _CHANNEL,
+        "The WPPConnect server refuses our key for this session: "
+        "enter the secret key on the number's page.",
+    ),
     # The connection was never made, or the body never left.
-    "wpp_unreachable": Meaning(_RETRY, "The WPPConnect server cannot be reached."),
-    "wpp_not_there": Meaning(_CHANNEL, "There is no WPPConnect server at this address."),
+    "wpp_unreachable": Meaning(
+        _RETRY, "The WPPConnect server cannot be reached. Try again in a few minutes."
+    ),
+    "wpp_not_there": Meaning(
+        _CHANNEL, "There is no WPPConnect server at this address: correct it on the number's page."
+    ),
     "wpp_inner_address": Meaning(
-        _CHANNEL, "The WPPConnect server's address is inside the network and not allowed."
+        _CHANNEL,
+        "The WPPConnect server's address is inside the network and not allowed: "
+        "name the host in CRM_TRUSTED_HOSTS.",
     ),
     # 400 "O número ... não existe": the server says so, and calls sendText all the same.
-    "wpp_no_whatsapp": Meaning(_UNKNOWN, "This number has no WhatsApp."),
+    "wpp_no_whatsapp": Meaning(
+        _UNKNOWN, "This number has no WhatsApp: check it, or reach them another way."
+    ),
     # 500 with an error in it: WhatsApp Web threw, and the text of a JavaScript error is lost. What
     # it threw after the message was in its outbox is sent.
-    "wpp_error": Meaning(_UNKNOWN, "WhatsApp Web reported an error while sending."),
+    "wpp_error": Meaning(
+        _UNKNOWN,
+        "WhatsApp Web reported an error while sending. Nobody knows whether the message was sent.",
+    ),
     # 201 with nothing in it, or an entry without an id: the server had nobody or nothing to send.
-    "wpp_empty": Meaning(_P, "WhatsApp Web did not take this message."),
+    "wpp_empty": Meaning(
+        _P,
+        "WhatsApp Web did not take this message. Try again; if it stays so, tell an administrator.",
+    ),
     "wpp_bad_answer": Meaning(
         _UNKNOWN, "WhatsApp's answer made no sense. Nobody knows whether the message was sent."
     ),
     "wpp_no_answer": Meaning(_UNKNOWN, NO_ANSWER),
-    "wpp_refused": Meaning(_P, "The WPPConnect server did not accept this message."),
-    "wpp_too_large": Meaning(_P, "The file is too large for the WPPConnect server."),
-    "wpp_busy": Meaning(_RATE, "The WPPConnect server is busy.", 30.0),
-    "wpp_no_template": Meaning(_P, "A number on WPPConnect has no templates."),
+    "wpp_refused": Meaning(
+        _P, "The WPPConnect server did not accept this message: send it in another way."
+    ),
+    "wpp_too_large": Meaning(
+        _P, "The file is too large for the WPPConnect server: send a smaller one."
+    ),
+    "wpp_busy": Meaning(_RATE, "The WPPConnect server is busy. Try again in a few minutes.", 30.0),
+    "wpp_no_template": Meaning(
+        _P, "A number on WPPConnect has no templates: write the text itself."
+    ),
     # The text of what WhatsApp Web threw is lost; mostly the time for it is over.
-    "wpp_not_edited": Meaning(_P, "WhatsApp did not edit the message."),
-    "wpp_not_deleted": Meaning(_P, "WhatsApp did not delete the message."),
-    "wpp_file_missing": Meaning(_P, "The file of this message is gone."),
+    "wpp_not_edited": Meaning(
+        _P,
+        "WhatsApp did not edit the message: it is perhaps too old. Write the correction instead.",
+    ),
+    "wpp_not_deleted": Meaning(_P, "WhatsApp did not delete the message: it is perhaps too old."),
+    "wpp_file_missing": Meaning(_P, "The file of this message is gone: attach it again."),
     # Acks below zero: what WhatsApp Web says of a message that it had taken.
-    "wpp_ack_failed": Meaning(_P, "The phone could not send this message."),
-    "wpp_ack_expired": Meaning(_P, "The phone was too long without a connection to send this."),
-    "wpp_ack_too_large": Meaning(_P, "WhatsApp found the file too large."),
-    "wpp_ack_gone": Meaning(_P, "The file was gone before WhatsApp could send it."),
+    "wpp_ack_failed": Meaning(
+        _P, "The phone could not send this message. Try again; if it stays so, look at the phone."
+    ),
+    "wpp_ack_expired": Meaning(
+        _P, "The phone was too long without a connection to send this. Try again once it has one."
+    ),
+    "wpp_ack_too_large": Meaning(_P, "WhatsApp found the file too large: send a smaller one."),
+    "wpp_ack_gone": Meaning(
+        _P, "The file was gone before WhatsApp could send it: attach it again."
+    ),
 }
 ACKS: dict[int, str] = {
     -2: "wpp_ack_expired",

@@ -272,7 +272,10 @@ def _not_connected(
 
 REFUSALS = {
     "wrong_key": "The WPPConnect server does not accept the secret key.",
-    "inner_address": "The WPPConnect server's address is inside the network and not allowed.",
+    "inner_address": (
+        "The WPPConnect server's address is inside the network and not allowed: "
+        "name the host in CRM_TRUSTED_HOSTS."
+    ),
 }
 
 
