@@ -61,6 +61,12 @@ class WebhookEvent(Model):
         Index("idx_webhook_events_whatsapp_number_id", "whatsapp_number_id", "received_at"),
         Index("idx_webhook_events_unknown", "id", postgresql_where=text("unknown_count > 0")),
         Index("idx_webhook_events_seldom", "received_at", postgresql_where=HOLDS_SELDOM),
+        Index(
+            "idx_webhook_events_seldom_of_number",
+            "whatsapp_number_id",
+            "received_at",
+            postgresql_where=HOLDS_SELDOM,
+        ),
     )
 
     id: Mapped[int] = mapped_column(BigInteger, primary_key=True)
