@@ -408,5 +408,6 @@ def test_a_paper_keeps_its_name_for_people_only_and_shows_its_first_page(
     assert "factura" not in keys[0]
     shown = bubble_of(message)
     assert (shown.pages, shown.has_thumbnail) == (2, True)
+    assert shown.name == "fdp.factura \U0001f9fe.pdf"
     file = db.session.query(File).one()
     assert file.original_filename == "fdp.factura \U0001f9fe.pdf"

@@ -180,6 +180,21 @@ def test_it_keeps_quote_forward_product_and_advertisement() -> None:
     assert read("text-from-ad").metadata["referral"]["ctwa_clid"] == "CLID-1"
 
 
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ("../../etc/factura\u202efdp.exe", "facturafdp.exe"),
+        ("a\\b.pdf", "b.pdf"),
+        (7, None),
+        (" ", None),
+    ],
+)
+def test_what_a_file_is_called_deceives_nobody(given: Any, shown: str | None) -> None:
+    part = {"id": "1", "mime_type": "application/pdf", "filename": given}
+    (event,) = parse(body(typed("wamid.1", "document", part)))
+    assert (event.content, event.metadata["media"].get("filename")) == (shown, shown)
+
+
 def test_it_keeps_what_each_kind_needs_later() -> None:
     assert read("audio-voice-note").metadata["voice"] is True
     assert read("voice-old-name").metadata["voice"] is True

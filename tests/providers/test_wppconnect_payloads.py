@@ -88,6 +88,14 @@ def test_the_address_books_name_is_never_taken_for_the_customers() -> None:
     assert event.sender.profile_name is None
 
 
+def test_what_a_file_is_called_deceives_nobody() -> None:
+    event = read("text", type="document", filename="../factura\u202efdp.exe", mimetype="x/y")
+    assert isinstance(event, InboundMessage)
+    assert event.metadata
+    assert event.metadata["media"]["filename"] == "facturafdp.exe"
+    assert event.content in (None, "facturafdp.exe")
+
+
 def test_a_history_message_reads_like_its_webhook() -> None:
     told = parse(body("text-quote"), number_id=NUMBER)[0]
     row = {key: value for key, value in body("text-quote").items() if key != "event"}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from typing import Any
 
 from crm.lib.text import clean
 
@@ -122,6 +123,11 @@ def clean_name(name: str | None, *, mime: str = "") -> str:
     room = 240 - len(f"{dot}{tail}".encode())
     stem = stem.encode()[:room].decode("utf-8", "ignore")[: 200 - len(dot + tail)]
     return stem.rstrip(". ") + dot + tail
+
+
+def given_name(name: Any) -> str | None:
+    """What a customer calls a file, cleaned: rows and bubbles show it, and it must not deceive."""
+    return clean_name(name) if isinstance(name, str) and name.strip() else None
 
 
 def _riff(head: bytes) -> str | None:

@@ -12,6 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from crm.lib.media.types import given_name
+
 Json = dict[str, Any]
 MAX_MIME = 100
 MAX_ID = 255
@@ -86,17 +88,15 @@ def _text(part: Json) -> Read:
 def _media(kind: str) -> Callable[[Json], Read]:
     def read(part: Json) -> Read:
         mime = part.get("mime_type")
-        media = {
-            key: part[key]
-            for key in ("id", "mime_type", "sha256", "filename", "url")
-            if part.get(key)
-        }
+        media = {key: part[key] for key in ("id", "mime_type", "sha256", "url") if part.get(key)}
+        if name := given_name(part.get("filename")):
+            media["filename"] = name
         extra: Json = {"media": media}
         if kind == "audio" and part.get("voice"):
             extra["voice"] = True
         if kind == "sticker":
             extra["animated"] = bool(part.get("animated"))
-        content = part.get("caption") or (part.get("filename") if kind == "document" else None)
+        content = part.get("caption") or (name if kind == "document" else None)
         return Read(
             kind,
             content if isinstance(content, str) else None,

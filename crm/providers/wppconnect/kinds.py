@@ -14,6 +14,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from crm.lib.media.types import given_name
+
 Json = dict[str, Any]
 MAX_MIME = 100
 MAX_URL = 500
@@ -145,7 +147,7 @@ def _chat(message: Json) -> Read:
 
 def _media(message: Json, kind: str, file: Json | None) -> Read:
     mime = _string(message.get("mimetype"))
-    name = _string(message.get("filename"))
+    name = given_name(message.get("filename"))
     caption = _string(message.get("caption"))
     media = _present(
         {

@@ -64,8 +64,7 @@ def attachment_of(
         return None
     meta = message.meta or {}
     told: dict[str, Any] = meta.get("media") or {}
-    name = told.get("filename")
-    shown = name if isinstance(name, str) else ""
+    shown = types.given_name(told.get("filename")) or ""
     is_voice = bool(meta.get("voice"))
     if file is not None and file.deleted_at is None:
         return _here(kind, file, shown or file.original_filename, is_voice)

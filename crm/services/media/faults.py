@@ -23,7 +23,7 @@ FAULTS = {
     "no_id": Fault("WhatsApp did not say where the file is.", False),
     "wrong_type": Fault("The file is not what it says it is, so it was not kept.", False),
     "foreign_host": Fault("The file does not lie at WhatsApp, so it was not fetched.", False),
-    "changed": Fault("The file arrived damaged."),
+    "changed": Fault("The file arrived damaged; it is tried again by itself."),
     "away": Fault("WhatsApp does not answer; it is tried again by itself."),
     "token": Fault("WhatsApp refuses this number's access; tell an administrator."),
     "no_room": Fault("There is no room left for files; tell an administrator."),
