@@ -148,7 +148,9 @@ def _interactive(part: Json) -> Read:
         return Read(kind, str(reply.get("title") or reply["id"]), {"reply": chosen})
     if kind == "nfm_reply":
         flow = {"name": reply.get("name"), "response": _loaded(reply.get("response_json"))}
-        return Read("interactive", str(reply.get("body") or "") or None, {"flow": flow})
+        # Of a form WhatsApp itself says "Sent"; other replies (an address) are words to be read.
+        body = None if flow["name"] == "flow" else reply.get("body")
+        return Read("interactive", str(body or "") or None, {"flow": flow})
     if kind == "call_permission_reply":
         if not isinstance(reply["response"], str):
             raise TypeError("a permission without its answer")
