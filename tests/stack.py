@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -20,6 +19,7 @@ import psycopg2
 import requests
 
 from crm import embedded
+from tests.simulator.server import free_port
 
 ROOT = Path(__file__).parents[1]
 PASSWORD = "demo-clave-larga"
@@ -123,9 +123,3 @@ def wait_until_up(process: subprocess.Popen[bytes], url: str, log: Path) -> None
                 return
         time.sleep(0.1)
     raise AssertionError(f"the stack did not come up:\n{log.read_text(errors='replace')[-4000:]}")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

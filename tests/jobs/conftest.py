@@ -8,7 +8,7 @@ from tests.jobs.sending import number_at
 from tests.simulator.server import NUMBER, simulator_server
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def simulator():
     with simulator_server() as server:
         yield server
@@ -16,9 +16,8 @@ def simulator():
 
 @pytest.fixture
 def whatsapp(simulator):
-    simulator.clear_faults()
+    """As it is when it starts: no faults, nobody's words, empty ledgers."""
     simulator.reset()
-    simulator.settings(limits=False)
     return simulator
 
 

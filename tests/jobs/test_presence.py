@@ -24,7 +24,7 @@ from tests.factories import (
     make_user,
 )
 from tests.gateway import ANA, Line, listening
-from tests.simulator.server import NUMBER, SimulatorServer, simulator_server
+from tests.simulator.server import NUMBER, SimulatorServer
 
 
 class Desk(NamedTuple):
@@ -72,40 +72,32 @@ class Desk(NamedTuple):
         return done
 
 
-@pytest.fixture(scope="module")
-def simulator() -> Iterator[SimulatorServer]:
-    with simulator_server() as server:
-        yield server
-
-
 @pytest.fixture(params=["meta", "wppconnect"])
-def desk(app: Flask, simulator: SimulatorServer, request: pytest.FixtureRequest) -> Iterator[Desk]:
-    simulator.reset()
-    simulator.settings(limits=False, delay_scale=0)
-    with listening(app, meta_graph_url=simulator.graph_url):
+def desk(app: Flask, whatsapp: SimulatorServer, request: pytest.FixtureRequest) -> Iterator[Desk]:
+    with listening(app, meta_graph_url=whatsapp.graph_url):
         redis_client.delete("rq:queue:signs", presence.PAUSES)
         open_desk = _meta if request.param == "meta" else _wppconnect
-        chat, line_id = open_desk(app, simulator)
+        chat, line_id = open_desk(app, whatsapp)
         owner, supervisor = make_user(), make_user(role="supervisor")
         chat.assigned_agent_id, chat.status = owner.id, ChatStatus.ACTIVE
         db.session.commit()
         redis_client.delete("rq:queue:signs", f"crm:typing:{chat.id}")
-        yield Desk(chat.id, chat.whatsapp_number_id, owner, supervisor, line_id, simulator)
+        yield Desk(chat.id, chat.whatsapp_number_id, owner, supervisor, line_id, whatsapp)
 
 
-def _meta(app: Flask, simulator: SimulatorServer) -> tuple[Chat, str]:
-    token = encrypt(simulator.token, app.config["CRM"].encryption_keys)
+def _meta(app: Flask, whatsapp: SimulatorServer) -> tuple[Chat, str]:
+    token = encrypt(whatsapp.token, app.config["CRM"].encryption_keys)
     number = make_number(
         campaign=make_campaign(), meta_phone_number_id=NUMBER, meta_access_token=token
     )
-    said = simulator.say(wa_id=ANA, name="Ana", text="Buenas")
+    said = whatsapp.say(wa_id=ANA, name="Ana", text="Buenas")
     chat = make_chat(number=number, client=make_client(phone_number=f"+{ANA}"), unread_count=1)
     make_message(chat, content="Buenas", whatsapp_message_id=said["wamid"])
     return chat, NUMBER
 
 
-def _wppconnect(app: Flask, simulator: SimulatorServer) -> tuple[Chat, str]:
-    line = Line(app, simulator, "gestos")
+def _wppconnect(app: Flask, whatsapp: SimulatorServer) -> tuple[Chat, str]:
+    line = Line(app, whatsapp, "gestos")
     line.link()
     line.say("Buenas")
     line.wait(lambda: line.texts() == ["Buenas"])

@@ -2,64 +2,40 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
-from flask import Flask, current_app
 from sqlalchemy import select
 
 from crm.db import atomic, db
 from crm.extensions import file_store
-from crm.jobs import messages as job
 from crm.lib import file_store as stores
 from crm.lib.clock import utcnow
-from crm.lib.crypto import encrypt
-from crm.models import Chat, File, MediaUpload, Message, MessageStatus, QueuedMessage
+from crm.models import (
+    Chat,
+    File,
+    MediaUpload,
+    Message,
+    MessageStatus,
+    QueuedMessage,
+    WhatsappNumber,
+)
 from crm.services import files
+from crm.services.chats import person
 from crm.services.media.sending import queue_file
+from crm.services.messages.outbound import retry_message
 from tests import factories, media
-from tests.simulator.server import NUMBER, SimulatorServer, simulator_server
-
-
-@pytest.fixture(scope="module")
-def simulator() -> Iterator[SimulatorServer]:
-    with simulator_server() as server:
-        yield server
+from tests.jobs.sending import drain, open_chat
+from tests.simulator.server import NUMBER, SimulatorServer
 
 
 @pytest.fixture
-def whatsapp(simulator: SimulatorServer) -> SimulatorServer:
-    simulator.clear_faults()
-    simulator.reset()
-    simulator.settings(limits=False)
-    return simulator
-
-
-@pytest.fixture
-def chat(app: Flask, whatsapp: SimulatorServer) -> Iterator[Chat]:
-    """A chat with a customer who has just written, on both sides of the wire."""
-    before = app.config["CRM"]
-    app.config["CRM"] = dataclasses.replace(
-        before, meta_graph_url=whatsapp.graph_url, retry_base_seconds=0.05, lease_seconds=5
-    )
-    with atomic():
-        number = factories.make_number(
-            campaign=factories.make_campaign(),
-            meta_phone_number_id=NUMBER,
-            meta_access_token=encrypt(whatsapp.token, before.encryption_keys),
-            rate_limit_per_minute=0,
-        )
-        client = factories.make_client()
-        chat = factories.make_chat(number=number, client=client)
-    whatsapp.say(wa_id=client.phone_number.lstrip("+"), name="Ana", text="Hola")
-    yield chat
-    app.config["CRM"] = before
+def chat(whatsapp: SimulatorServer, number: WhatsappNumber) -> Chat:
+    return open_chat(whatsapp, number)
 
 
 def keep(source: Path, tmp_path: Path, *, voice: bool = False) -> File:
@@ -82,9 +58,7 @@ def send(chat: Chat, file: File, **more: Any) -> Message:
 
 
 def deliver(chat: Chat) -> None:
-    number_id = chat.whatsapp_number_id
-    with current_app.app_context():
-        job.deliver(number_id)
+    drain(chat.whatsapp_number)
     db.session.rollback()
     db.session.expire_all()
 
@@ -206,3 +180,8 @@ def test_a_refused_file_is_uploaded_anew_by_the_next_try(whatsapp, chat, tmp_pat
     message = send(chat, file)
     assert db.session.get_one(Message, message.id).status is MessageStatus.FAILED
     assert db.session.scalar(select(MediaUpload)) is None
+    with atomic():
+        retry_message(message, actor=person(factories.make_user().id))
+    deliver(chat)
+    assert db.session.get_one(Message, message.id).status is MessageStatus.SENT
+    assert len(received(whatsapp, chat)) == 1

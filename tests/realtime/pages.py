@@ -26,6 +26,7 @@ from crm.extensions import redis_client
 from crm.models import User
 from crm.realtime.socket import hub_of
 from crm.services import sessions
+from tests.simulator.server import free_port
 
 ROOT = Path(__file__).parents[2]
 # Longest wait for something that should come; tests never assert how long it took.
@@ -197,12 +198,6 @@ def token_of(user: User) -> str:
     """A sign-in session of this person; the token for its cookie."""
     with atomic():
         return sessions.open_session(user, device="test", address="", absolute_seconds=3600)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def answers_on(port: int) -> bool:

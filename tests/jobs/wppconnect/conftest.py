@@ -1,4 +1,4 @@
-"""The simulated WPPConnect server, and a line of the test behind it.
+"""A line of the test behind the simulated WPPConnect server.
 
 The application listens on a port of its own, so that the simulator's posts take the real way.
 """
@@ -9,21 +9,7 @@ import pytest
 from flask import Flask
 
 from tests.gateway import Line, listening
-from tests.simulator.server import SimulatorServer, simulator_server
-
-
-@pytest.fixture(scope="package")
-def simulator() -> Iterator[SimulatorServer]:
-    with simulator_server() as server:
-        yield server
-
-
-@pytest.fixture
-def whatsapp(simulator: SimulatorServer) -> SimulatorServer:
-    simulator.clear_faults()
-    simulator.reset()
-    simulator.settings(limits=False, wpp_echoes=True, delay_scale=0)
-    return simulator
+from tests.simulator.server import SimulatorServer
 
 
 @pytest.fixture
