@@ -14,6 +14,7 @@ from wtforms.validators import ValidationError
 from crm.forms.hours import HoursField
 from crm.forms.kit import (
     AdminForm,
+    DurationField,
     LongTextField,
     NumberField,
     OneOf,
@@ -23,6 +24,7 @@ from crm.forms.kit import (
     Word,
     at_most,
     between,
+    lasting,
     needed,
 )
 from crm.forms.rows import Column, RowsField
@@ -71,50 +73,47 @@ class CampaignForm(AdminForm):
     currency = Word(_l("Currency"), [(code, code) for code in CURRENCIES], default="COP")
 
     routing_strategy = OneOf(_l("Strategy"), RoutingStrategy, STRATEGY_WORDS)
-    take_back_seconds = NumberField(
+    take_back_seconds = DurationField(
         _l("Take back without an answer"),
         default=300,
-        unit=_l("seconds"),
-        validators=[between(30, DAY)],
+        validators=[lasting(30, DAY)],
     )
     max_queue_size = NumberField(
         _l("Chats waiting at most"), default=100, validators=[needed(), between(1, 100_000)]
     )
-    max_wait_seconds = NumberField(
+    max_wait_seconds = DurationField(
         _l("Longest wait"),
         default=600,
-        unit=_l("seconds"),
-        validators=[needed(), between(10, DAY)],
+        validators=[needed(), lasting(10, DAY)],
     )
     abandon_enabled = Tick(_l("Give up after the longest wait"))
-    reopen_window_seconds = NumberField(
-        _l("Reopen a closed chat within"), unit=_l("seconds"), validators=[between(60, 30 * DAY)]
+    reopen_window_seconds = DurationField(
+        _l("Reopen a closed chat within"), validators=[lasting(60, 30 * DAY)]
     )
 
-    sla_first_response_seconds = NumberField(
-        _l("First response"), default=60, unit=_l("seconds"), validators=[between(5, DAY)]
+    sla_first_response_seconds = DurationField(
+        _l("First response"), default=60, validators=[lasting(5, DAY)]
     )
-    sla_resolution_seconds = NumberField(
-        _l("Resolution"), default=3600, unit=_l("seconds"), validators=[between(60, YEAR)]
+    sla_resolution_seconds = DurationField(
+        _l("Resolution"), default=3600, validators=[lasting(60, YEAR)]
     )
 
     welcome_message = LongTextField(_l("Welcome"), validators=[at_most(LONGEST_TEXT)])
     queue_message = LongTextField(_l("On entering the queue"), validators=[at_most(LONGEST_TEXT)])
-    queue_message_interval_seconds = NumberField(
-        _l("Say it again at most every"), unit=_l("seconds"), validators=[between(60, DAY)]
+    queue_message_interval_seconds = DurationField(
+        _l("Say it again at most every"), validators=[lasting(60, DAY)]
     )
     wait_message = LongTextField(_l("After the longest wait"), validators=[at_most(LONGEST_TEXT)])
     offline_message = LongTextField(_l("Outside hours"), validators=[at_most(LONGEST_TEXT)])
     closed_message = LongTextField(_l("On closing"), validators=[at_most(LONGEST_TEXT)])
     abandon_message = LongTextField(_l("On giving up"), validators=[at_most(LONGEST_TEXT)])
-    inactivity_reminder_seconds = NumberField(
+    inactivity_reminder_seconds = DurationField(
         _l("Remind a silent customer after"),
-        unit=_l("seconds"),
-        validators=[between(60, DAY)],
+        validators=[lasting(60, DAY)],
     )
     inactivity_reminder_message = LongTextField(_l("Reminder"), validators=[at_most(LONGEST_TEXT)])
-    inactivity_close_seconds = NumberField(
-        _l("Close a silent chat after"), unit=_l("seconds"), validators=[between(60, 30 * DAY)]
+    inactivity_close_seconds = DurationField(
+        _l("Close a silent chat after"), validators=[lasting(60, 30 * DAY)]
     )
     csat_enabled = Tick(_l("Ask how satisfied the customer is"))
     csat_question = LongTextField(_l("Question"), validators=[at_most(1000)])

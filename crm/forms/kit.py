@@ -7,8 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any
 
-from flask_babel import format_decimal
+from babel.units import format_unit
+from flask_babel import format_decimal, get_locale
 from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
 from flask_wtf import FlaskForm
 from wtforms import BooleanField, Field, HiddenField, StringField
 from wtforms.validators import StopValidation, ValidationError
@@ -77,6 +79,44 @@ class NumberField(Field):
         if not WHOLE.fullmatch(written):
             raise ValueError(_("Write a whole number, without points or letters."))
         self.data = int(written)
+
+
+class DurationField(NumberField):
+    """A time, kept in seconds, written as a whole number of a unit that is chosen beside it.
+
+    `<name>-unit` is the unit; without it (a request by hand) the number means seconds.
+    """
+
+    UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+    WORDS = {"s": _l("seconds"), "m": _l("minutes"), "h": _l("hours"), "d": _l("days")}
+    unit_code = "m"
+
+    def process(self, formdata: Any, *args: Any, **options: Any) -> None:
+        self.written_unit = formdata.get(f"{self.name}-unit", "s") if formdata else None
+        super().process(formdata, *args, **options)
+
+    def process_data(self, value: int | None) -> None:
+        self.data = value
+        if value:
+            self.unit_code = largest_unit(value)
+
+    def process_formdata(self, valuelist: list[str]) -> None:
+        super().process_formdata(valuelist)
+        if self.written_unit in self.UNITS:
+            self.unit_code = self.written_unit
+        if self.data is not None:
+            self.data *= self.UNITS[self.unit_code]
+
+    def _value(self) -> str:
+        if self.raw_data:
+            return str(self.raw_data[0])
+        return "" if self.data is None else str(self.data // self.UNITS[self.unit_code])
+
+
+def largest_unit(seconds: int) -> str:
+    """The largest in which the time is a whole number: 5400 -> "m" (90)."""
+    fitting = [code for code, size in DurationField.UNITS.items() if seconds % size == 0]
+    return fitting[-1]
 
 
 class SecretField(StringField):
@@ -219,6 +259,25 @@ def at_most(length: int) -> Callable[[Any, Field], None]:
             )
 
     check.field_flags = {"maxlength": length}  # type: ignore[attr-defined]
+    return check
+
+
+def lasting(low: int, high: int) -> Callable[[Any, Field], None]:
+    """A time of so many seconds, or nothing; the sentence says them in the units of people."""
+
+    def spell(seconds: int) -> str:
+        code = largest_unit(seconds)
+        unit = {"s": "second", "m": "minute", "h": "hour", "d": "day"}[code]
+        return format_unit(
+            seconds // DurationField.UNITS[code], f"duration-{unit}", locale=get_locale()
+        )
+
+    def check(form: Any, field: Field) -> None:
+        if field.data is not None and not low <= field.data <= high:
+            raise ValidationError(
+                _("Between %(low)s and %(high)s.", low=spell(low), high=spell(high))
+            )
+
     return check
 
 

@@ -10,6 +10,7 @@ from wtforms.validators import ValidationError
 
 from crm.forms.kit import (
     AdminForm,
+    DurationField,
     LongTextField,
     NumberField,
     OneOf,
@@ -18,6 +19,7 @@ from crm.forms.kit import (
     Tick,
     at_most,
     between,
+    lasting,
     needed,
 )
 from crm.models import OverflowAction
@@ -39,11 +41,8 @@ class QueueForm(AdminForm):
     max_size = NumberField(
         _l("Chats waiting at most"), default=100, validators=[needed(), between(1, 100_000)]
     )
-    max_wait_seconds = NumberField(
-        _l("Longest wait"),
-        default=600,
-        unit=_l("seconds"),
-        validators=[needed(), between(10, 86_400)],
+    max_wait_seconds = DurationField(
+        _l("Longest wait"), default=600, validators=[needed(), lasting(10, 86_400)]
     )
     overflow_action = OneOf(_l("When it is full"), OverflowAction, OVERFLOW_WORDS)
     overflow_queue_id = Pick(_l("Overflow queue"), empty=_l("no queue"))

@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Row, and_, exists, false, func, or_, selec
 from crm.db import db
 from crm.errors import Conflict, NotFound
 from crm.events import AccessChanged, Audience, publish_on_commit
+from crm.lib.text import fold
 from crm.models import (
     ON_STATUSES,
     OPEN_STATUSES,
@@ -117,8 +118,7 @@ def _count(criterion: ColumnElement[bool], model: Any) -> Any:
 def find_agent_options(scope: Scope) -> dict[int, str]:
     """Whom this person may put into a campaign: everybody active, by name."""
     rows = db.session.execute(
-        select(User.id, User.first_name, User.last_name, User.email)
-        .where(
+        select(User.id, User.first_name, User.last_name, User.email).where(
             User.is_system.is_(False),
             or_(
                 and_(User.deleted_at.is_(None), User.status == UserStatus.ACTIVE),
@@ -126,9 +126,16 @@ def find_agent_options(scope: Scope) -> dict[int, str]:
                 exists().where(CampaignAgent.user_id == User.id),
             ),
         )
-        .order_by(User.first_name, User.last_name, User.id)
     )
-    return {row.id: f"{row.first_name} {row.last_name} · {row.email}" for row in rows}
+    return {
+        user_id: f"{first} {last} · {email}"
+        for user_id, first, last, email in sorted(rows, key=_by_name)
+    }
+
+
+def _by_name(row: Any) -> tuple[str, str]:
+    """As people look for somebody: Óscar before Ximena, whatever the database thinks of Ó."""
+    return fold(f"{row.first_name} {row.last_name}"), f"{row.first_name} {row.last_name}"
 
 
 def find_number_options() -> dict[int, str]:
@@ -158,10 +165,10 @@ def state_of(campaign: Campaign) -> dict[str, Any]:
     state = {name: getattr(campaign, name) for name in FIELDS}
     state["status"] = str(campaign.status)
     state["routing_strategy"] = str(campaign.routing_strategy)
-    agents = db.session.scalars(
-        select(CampaignAgent)
+    agents = db.session.execute(
+        select(CampaignAgent, User.first_name, User.last_name)
+        .join(User, User.id == CampaignAgent.user_id)
         .where(CampaignAgent.campaign_id == campaign.id)
-        .order_by(CampaignAgent.id)
         .execution_options(populate_existing=True)
     )
     state["agents"] = [
@@ -172,7 +179,7 @@ def state_of(campaign: Campaign) -> dict[str, Any]:
             "skills": list(link.skills or []),
             "is_active": link.is_active,
         }
-        for link in agents
+        for link, *_name in sorted(agents, key=_by_name)
     ]
     links = list(
         db.session.scalars(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from sqlalchemy import event, func, select
 
@@ -116,22 +118,26 @@ def day(name: str, *intervals: tuple[str, str]) -> dict[str, object]:
         ({"max_wait_seconds": "1e9"}, "max_wait_seconds", "whole number"),
         ({"max_wait_seconds": "99999999999999"}, "max_wait_seconds", "Between"),
         ({"max_wait_seconds": "1_000"}, "max_wait_seconds", "whole number"),
-        ({"sla_first_response_seconds": "2"}, "sla_first_response_seconds", "Between 5 and 86,400"),
+        (
+            {"sla_first_response_seconds": "2", "sla_first_response_seconds-unit": "s"},
+            "sla_first_response_seconds",
+            "Between 5 seconds and 1 day",
+        ),
         ({"sla_resolution_seconds": "-60"}, "sla_resolution_seconds", "Between"),
         ({"timezone": "Bogota"}, "timezone", "no such time zone"),
         ({"timezone": "../../etc/passwd"}, "timezone", "no such time zone"),
         ({"welcome_message": "x" * 4001}, "welcome_message", "At most 4,000"),
         ({"csat_enabled": "y", "csat_question": ""}, "csat_question", "Write the question"),
         (
-            {"inactivity_reminder_seconds": "3600", "inactivity_reminder_message": ""},
+            {"inactivity_reminder_seconds": "60", "inactivity_reminder_message": ""},
             "inactivity_reminder_message",
             "what the reminder says",
         ),
         (
             {
-                "inactivity_reminder_seconds": "3600",
+                "inactivity_reminder_seconds": "60",
                 "inactivity_reminder_message": "¿Sigue ahí?",
-                "inactivity_close_seconds": "3600",
+                "inactivity_close_seconds": "60",
             },
             "inactivity_close_seconds",
             "after the reminder",
@@ -381,3 +387,32 @@ def test_a_week_of_midnight_to_midnight_is_always_open(admin, cast):
     cast.sales.business_hours = dict.fromkeys(weekdays, day_long)
     db.session.commit()
     assert form_of(admin, path_of(cast.sales))["business_hours-mode"] == "always"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "written", "unit"),
+    [(90, "90", "s"), (300, "5", "m"), (5400, "90", "m"), (7200, "2", "h"), (172_800, "2", "d")],
+)
+def test_a_time_is_written_in_the_largest_unit_that_fits_and_comes_back_the_same(
+    admin, cast, seconds, written, unit
+):
+    cast.sales.sla_resolution_seconds = seconds
+    db.session.commit()
+    form = form_of(admin, path_of(cast.sales))
+    name = "sla_resolution_seconds"
+    assert (form[name], form[f"{name}-unit"]) == (written, unit)
+    assert post_form(admin, path_of(cast.sales), {"description": "Otra"}).status_code == 204
+    assert fresh(cast.sales).sla_resolution_seconds == seconds
+    # Without a unit, as somebody's own program may send it, it means seconds.
+    changed = {name: "120", f"{name}-unit": None}
+    assert post_form(admin, path_of(cast.sales), changed).status_code == 204
+    assert fresh(cast.sales).sla_resolution_seconds == 120
+
+
+def test_people_stand_in_the_form_as_one_looks_for_them(admin, cast):
+    for first, last in (("Óscar", "Peña"), ("Ximena", "Ruiz"), ("Ángela", "Díaz")):
+        link_agent(cast.sales, make_user(first_name=first, last_name=last))
+    db.session.commit()
+    page = admin.get(path_of(cast.sales)).text
+    names = re.findall(r'<b class="who" data-label>(\w+) \w+ <span', page)
+    assert names[:6] == ["Ángela", "Jhon", "Laura", "Marta", "Óscar", "Ximena"]

@@ -15,6 +15,7 @@ from crm.permissions import scope_of
 from crm.services import audit, roles
 from crm.services.kit import find_last_changes
 from tests import factories
+from tests.blueprints.admin_desk import form_of
 from tests.cast import Cast, make_cast
 from tests.people import code_of, enter, give_second_factor, post
 
@@ -155,6 +156,29 @@ def test_the_matrix_changes_only_what_was_ticked(ana: FlaskClient) -> None:
     assert row.changes == {"permissions": {"before": [], "after": ["chats.read", "tags.use"]}}
     # Somebody with the old page does not undo it.
     assert post(ana, "/settings/roles", **form).status_code == 409
+
+
+def test_a_role_of_the_product_speaks_the_readers_language_until_it_is_renamed(
+    ana: FlaskClient, cast: Cast
+) -> None:
+    with atomic():
+        cast.admin.language = "en"
+    path = f"/settings/roles/{cast.laura.role_id}"
+    values = form_of(ana, path)
+    assert (values["display_name"], values["description"]) == ("Agent", "Attends chats")
+    # In the order of the product, not of the words in the code.
+    matrix = ana.get("/settings/roles").text
+    groups = re.findall(r'scope="rowgroup" colspan="\d+">([^<]+)<', matrix)
+    assert (groups[:3], groups[-1]) == (["Chats", "Messages", "Notes"], "Settings")
+
+    def stored(**changes: str) -> tuple[str, str | None]:
+        assert post(ana, path, page=path, **{**form_of(ana, path), **changes}).status_code == 302
+        role = db.session.get_one(Role, cast.laura.role_id, populate_existing=True)
+        return role.display_name, role.description
+
+    assert stored(level="3") == ("Agente", "Atención de chats"), "what was translated stays"
+    assert stored(description="Asesores de tienda") == ("Agente", "Asesores de tienda")
+    assert form_of(ana, path)["description"] == "Asesores de tienda"
 
 
 def test_a_denial_for_one_person_wins_and_shows(app: Flask, ana: FlaskClient, cast: Cast) -> None:

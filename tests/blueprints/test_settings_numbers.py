@@ -149,7 +149,10 @@ def test_a_number_in_trouble_says_so_wherever_it_is_shown_until_it_is_over(
         raise_alarm(AlarmKind.ACCOUNT_RESTRICTED, subject=subject, number_id=cast.number.id)
     assert silent() == []
     listed = admin.get("/settings/numbers?state=trouble").text
-    assert f'<a href="{path}"><span class="state nowrap"><span class="dot busy"' in listed
+    assert (
+        '<span class="number-state trouble"><span class="state nowrap"><span class="dot busy"'
+        in listed
+    )
     assert "Messages may not get through now" in laura.get(f"/inbox/{chat.id}").text
     with atomic():
         end_alarm(AlarmKind.ACCOUNT_RESTRICTED, subject=subject)

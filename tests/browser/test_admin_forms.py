@@ -33,7 +33,7 @@ def test_a_wrong_form_takes_the_focus_to_its_summary_and_keeps_the_words(
 ) -> None:
     page = settings(f"/campaigns/{campaign_id(stack)}")
     page.fill("#description", "Una línea que no se pierde")
-    page.fill("#sla_first_response_seconds", "2")
+    page.fill("#sla_first_response_seconds", "0")
     expect(page.locator("[data-changes]")).to_have_text("2 cambios sin guardar")
     page.keyboard.press("Control+s")
     summary = page.locator("[data-takes-focus]")
@@ -50,7 +50,7 @@ def test_a_wrong_form_takes_the_focus_to_its_summary_and_keeps_the_words(
     saved = stack.query(
         "SELECT description, sla_first_response_seconds FROM campaigns WHERE code = 'VENTAS'"
     )
-    assert saved == [("Una línea que no se pierde", 90)]
+    assert saved == [("Una línea que no se pierde", 90 * 60)]
 
 
 def test_leaving_with_changes_asks_and_without_does_not(
@@ -173,7 +173,7 @@ def test_everything_can_be_saved_and_deleted_without_scripts(
     page = settings("/campaigns/new", java_script_enabled=False)
     # A wrong form comes back whole: the summary has the focus, and what was typed is there.
     page.fill("#name", "Sin programas")
-    page.fill("#sla_first_response_seconds", "2")
+    page.fill("#sla_first_response_seconds", "0")
     page.locator(".save").click()
     expect(page.locator("[data-takes-focus]")).to_be_focused()
     expect(page.locator("#name")).to_have_value("Sin programas")

@@ -191,7 +191,7 @@ WORDS: dict[AlarmKind, AlarmWords] = {
     AlarmKind.SESSION_LOST: AlarmWords(
         "%(number)s is not connected",
         "The phone's session is lost: nothing arrives and nothing is sent.",
-        "Open the number and scan the code with the phone.",
+        "Open the number: it says whether the server is away or the phone has to scan the code.",
         Severity.SEVERE,
         NUMBER,
     ),
