@@ -17,7 +17,9 @@ from flask_babel import gettext as _
 from markupsafe import Markup
 
 from crm.blueprints.assets import versioned_path
+from crm.forms.templates import CATEGORY_WORDS
 from crm.lib.clock import utcnow
+from crm.lib.languages import name_language
 from crm.lib.person import format_phone, initials
 from crm.lib.rich_text import is_few_emoji, plain_text, render_text
 from crm.models import LeadStatus
@@ -132,6 +134,18 @@ def iso_moment(text: str, style: str) -> Markup | str:
 def country_name(code: str | None) -> str:
     """'CO' -> 'Colombia'; anything else as it was typed."""
     return get_locale().territories.get((code or "").upper(), code or "")
+
+
+@blueprint.app_template_filter("language_name")
+def language_name(code: str | None) -> str:
+    """'es_CO' -> 'Español (Colombia)', in the reader's language; an unknown code as it is."""
+    return name_language(code or "", reader=get_locale())
+
+
+@blueprint.app_template_filter("category_word")
+def category_word(category: str | None) -> str:
+    """A template's category; one that Meta has invented since as it is."""
+    return str(CATEGORY_WORDS.get(category or "", category or "—"))
 
 
 @blueprint.app_template_filter("reason")

@@ -10,6 +10,7 @@ from flask_babel import gettext as _
 
 from crm.blueprints.areas import Area
 from crm.blueprints.bulk import Rows
+from crm.blueprints.display import language_name
 from crm.blueprints.htmx import go_to, wants_fragment
 from crm.blueprints.kit import ask_by_name, list_query, show_list
 from crm.db import atomic
@@ -91,6 +92,9 @@ class Templates(Area[Template]):
         return go_to(url_for("templates.index"))
 
     def prepared(self, form: TemplateForm, row: Template | None) -> TemplateForm:
+        if row is not None:
+            # Meta's list of languages is longer than ours.
+            form.language.offer_also(row.language, language_name(row.language))
         form.whatsapp_number_id.offer(list_number_names(current_scope(), provider=Provider.META))
         return form
 
@@ -101,7 +105,6 @@ class Templates(Area[Template]):
             "helps": STATUS_HELP,
             "reasons": REJECTION_WORDS,
             "qualities": QUALITY_WORDS,
-            "categories": CATEGORY_WORDS,
             "code_words": templates.CODE_WORDS,
         }
 

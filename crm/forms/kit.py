@@ -205,6 +205,11 @@ class Word(Choosing):
         self.may_be_empty = empty is not None
         self.choices = ([("", empty)] if self.may_be_empty else []) + list(words)
 
+    def offer_also(self, value: str, words: Any) -> None:
+        """What a row holds already, though nobody could choose it anew."""
+        if value not in [known for known, _words in self.choices]:
+            self.choices = [*self.choices, (value, words)]
+
 
 class Tick(BooleanField):
     """Yes or no, as a switch."""

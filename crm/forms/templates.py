@@ -10,6 +10,7 @@ import re
 from itertools import pairwise
 from typing import Any
 
+from flask_babel import LazyString, get_locale
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from wtforms.validators import ValidationError
@@ -28,6 +29,7 @@ from crm.forms.kit import (
     needed,
 )
 from crm.forms.rows import Column, RowsField
+from crm.lib.languages import name_language
 from crm.models import ParameterFormat
 
 NAME = re.compile(r"[a-z0-9_]{1,255}")
@@ -95,16 +97,15 @@ CATEGORIES = (
 CATEGORY_WORDS = dict(CATEGORIES)
 CODE_BUTTONS = (("COPY_CODE", _l("Copy the code")), ("ONE_TAP", _l("Fill in by one tap (Android)")))
 PACKAGE = re.compile(r"[A-Za-z]\w*(\.[A-Za-z]\w*)+")
-LANGUAGES = (
-    ("es", _l("Spanish")),
-    ("es_CO", _l("Spanish (Colombia)")),
-    ("es_MX", _l("Spanish (Mexico)")),
-    ("es_AR", _l("Spanish (Argentina)")),
-    ("es_ES", _l("Spanish (Spain)")),
-    ("pt_BR", _l("Portuguese (Brazil)")),
-    ("en", _l("English")),
-    ("en_US", _l("English (US)")),
-)
+# Those of Meta's that are spoken where we are; a template that it has in another keeps its own.
+LANGUAGES = tuple(
+    (code, LazyString(lambda code: name_language(code, reader=get_locale()), code))
+    for code in (
+        "es", "es_CO", "es_MX", "es_AR", "es_CL", "es_PE", "es_EC", "es_VE", "es_CR", "es_DO",
+        "es_HN", "es_PA", "es_UY", "es_ES", "pt_BR", "pt_PT", "en", "en_US", "en_GB", "fr", "it",
+        "de",
+    )
+)  # fmt: skip
 HEADERS = (
     ("TEXT", _l("Text")),
     ("IMAGE", _l("Photo")),

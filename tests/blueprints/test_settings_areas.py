@@ -437,6 +437,17 @@ def test_a_template_in_review_is_only_shown(admin, cast):
     assert post_form(admin, path, {"footer_content": "x"}).status_code == 409
 
 
+def test_a_templates_language_is_named_and_one_that_we_do_not_offer_is_kept(admin, cast):
+    template = made(AREAS["templates"], cast)
+    template.language = "zh_HK"
+    db.session.commit()
+    path = f"/settings/templates/{template.id}"
+    for page in ("/settings/templates", path):
+        assert "Chinese (Traditional, Hong Kong SAR China)" in admin.get(page).text
+    assert post_form(admin, path, {"footer_content": "x"}).status_code == 302
+    assert columns_of(template)["language"] == "zh_HK"
+
+
 def test_the_home_shows_each_person_what_they_may_open(cast, browse):
     areas = {f"/settings/{name}" for name in ("campaigns", *AREAS)}
 
