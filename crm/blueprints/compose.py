@@ -10,14 +10,16 @@ from flask import Blueprint, make_response, render_template, request
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
-from crm.blueprints.inbox import NotYours, composer_values, find_quoted, rights_in
+from crm.blueprints.chat_rights import NotYours, rights_in
+from crm.blueprints.inbox import composer_values, find_quoted
 from crm.db import atomic, db
 from crm.errors import Conflict, DomainError, Invalid, NotFound
-from crm.models import Chat, File, Message, User
+from crm.models import Chat, Client, File, Message, User
 from crm.permissions import current_scope, load_chat, requires, signed_in
 from crm.services import inbox, notes, quick_replies, templates
 from crm.services.files import load_file
 from crm.services.messages import outbound, presence, written
+from crm.services.messages.consent import has_agreed
 from crm.services.messages.contents import Reaction, read_content
 
 blueprint = Blueprint("compose", __name__, url_prefix="/inbox")
@@ -62,6 +64,7 @@ def list_templates(chat_id: int) -> ResponseReturnValue:
         "compose/templates.html",
         chat_id=found.id,
         templates=templates.find_sendable(found.whatsapp_number_id),
+        agreed=has_agreed(db.session.get_one(Client, found.client_id)),
     )
 
 
@@ -86,6 +89,7 @@ def send_template(chat_id: int, template_id: int) -> ResponseReturnValue:
             author=author,
             client_key=asked_key(),
             file=chosen_file(values),
+            reply_to=find_quoted(found, values.get("reply_to", type=int)),
         ),
         lambda found, error: _template_dialog(found, template_id, values, error),
     )

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
-from urllib.parse import parse_qsl, urlencode
 
 from flask import Blueprint, make_response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -14,14 +12,15 @@ from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from sqlalchemy import func, select
 
+from crm.blueprints.chat_list import asked_filters, asked_tab, list_query, list_values
+from crm.blueprints.chat_rights import NotYours, rights_in
 from crm.blueprints.htmx import wants_fragment
 from crm.db import atomic, db
-from crm.errors import Conflict, DomainError, NotFound
+from crm.errors import DomainError, NotFound
 from crm.forms.messages import MessageForm
 from crm.models import Chat, ChatStatus, Message, User, WhatsappNumber
 from crm.permissions import Scope, current_scope, load_chat, requires, visible_chats
 from crm.services import chats, inbox, notes, number_states
-from crm.services.inbox.rows import TABS
 from crm.services.messages import outbound, presence
 from crm.services.messages.contents import Text
 from crm.services.quick_replies import find_reply_id
@@ -42,72 +41,18 @@ STATUS_WORDS = {
 }
 
 
-class NotYours(Conflict):
-    code = "not_yours"
-    message = "This chat is not yours, so the message was not sent."
-
-
-@dataclass(frozen=True)
-class May:
-    """What this person may do with the open chat, decided here and not in a template."""
-
-    reply: bool
-    pick: bool
-    take_over: bool
-    close: bool
-    retry: bool
-    note: bool
-    remove_notes: bool
-    send_template: bool
-    originals: bool
-    transfer: bool
-    assign: bool
-    snooze: bool
-    resume: bool
-    withdraw: bool
-    attach: bool
-
-
-def rights_in(chat: Chat, scope: Scope) -> May:
-    mine = chat.assigned_agent_id == scope.user_id
-    free = chat.assigned_agent_id is None
-    reply = chat.status.is_open and mine and scope.can("chats.reply")
-    moves = chat.status.is_open and (mine or scope.can("chats.assign"))
-    offered = chat.status == ChatStatus.TRANSFERRED
-    return May(
-        transfer=moves and not offered and scope.can("chats.transfer"),
-        assign=chat.status.is_open and scope.can("chats.assign"),
-        snooze=chat.status in (ChatStatus.ASSIGNED, ChatStatus.ACTIVE) and mine and reply,
-        resume=chat.status == ChatStatus.PENDING and mine and reply,
-        withdraw=offered and mine and scope.can("chats.transfer"),
-        reply=reply,
-        retry=reply and scope.can("messages.retry"),
-        note=scope.can("notes.create"),
-        remove_notes=scope.can("notes.delete"),
-        send_template=reply and scope.can("templates.send"),
-        originals=scope.can("messages.read_revoked"),
-        attach=reply and scope.can("files.upload"),
-        pick=chat.status.is_open and free and scope.can("chats.pick"),
-        take_over=chat.status.is_open
-        and not (mine or free)
-        and scope.can("chats.assign")
-        and scope.can("chats.reply"),
-        close=moves and scope.can("chats.close"),
-    )
-
-
 @blueprint.get("/inbox")
 @requires("chats.read")
 def page() -> ResponseReturnValue:
     """The desk with no chat open."""
-    return render_template("inbox/page.html", head=None, **_list_values(), **_desk_values())
+    return render_template("inbox/page.html", head=None, **list_values(), **_desk_values())
 
 
 @blueprint.get("/inbox/list")
 @requires("chats.read")
 def list_rows() -> ResponseReturnValue:
     """The list anew, or its next page where the address carries a cursor."""
-    values = _list_values(with_counts="cursor" not in request.args)
+    values = list_values(with_counts="cursor" not in request.args)
     if "cursor" in request.args:
         return render_template("inbox/_rows.html", **values)
     return render_template("inbox/_list_and_counts.html", **values)
@@ -120,8 +65,8 @@ def counts() -> ResponseReturnValue:
     return render_template(
         "inbox/_counts.html",
         counts=inbox.count_chats(visible_chats(scope), user_id=scope.user_id),
-        tab=_tab(),
-        filters=_filters(),
+        tab=asked_tab(),
+        filters=asked_filters(),
     )
 
 
@@ -132,8 +77,8 @@ def filters() -> ResponseReturnValue:
     choices = inbox.list_choices(visible_chats(current_scope()))
     return render_template(
         "inbox/_filters.html",
-        tab=_tab(),
-        filters=_filters(),
+        tab=asked_tab(),
+        filters=asked_filters(),
         choices=choices,
         states=number_states.find_states(number_id for number_id, _name in choices.numbers),
         statuses=[(status.value, words) for status, words in STATUS_WORDS.items()],
@@ -282,7 +227,7 @@ def _show_chat(found: Chat, *, pane: str | None = None) -> ResponseReturnValue:
     values = _chat_values(found, current_scope()) | {"pane": pane}
     if wants_fragment():
         return render_template("inbox/_conversation.html", **values)
-    return render_template("inbox/page.html", **values, **_list_values(), **_desk_values())
+    return render_template("inbox/page.html", **values, **list_values(), **_desk_values())
 
 
 def _after_move(chat_id: int) -> ResponseReturnValue:
@@ -297,7 +242,7 @@ def _refuse(found: Chat, error: str, text: str | None) -> ResponseReturnValue:
     scope = current_scope()
     if not wants_fragment():
         values = _chat_values(found, scope) | {"error": error, "text": text}
-        html = render_template("inbox/page.html", **values, **_list_values(), **_desk_values())
+        html = render_template("inbox/page.html", **values, **list_values(), **_desk_values())
         return make_response(html, 422)
     values = composer_values(found, scope)
     return make_response(
@@ -316,7 +261,7 @@ def _chat_values(found: Chat, scope: Scope) -> dict[str, Any]:
         "may": rights_in(found, scope),
         "client_key": uuid.uuid4(),
         "thread": inbox.load_thread(found),
-        "list_url": "/inbox?" + _list_query(),
+        "list_url": "/inbox?" + list_query(),
         "pane": None,
     }
 
@@ -337,42 +282,6 @@ def composer_values(found: Chat, scope: Scope) -> dict[str, Any]:
     }
 
 
-def _list_values(*, with_counts: bool = True) -> dict[str, Any]:
-    scope = current_scope()
-    visible = visible_chats(scope)
-    tab, filters = _tab(), _filters()
-    values = {
-        "page": inbox.list_chats(
-            visible,
-            user_id=scope.user_id,
-            tab=tab,
-            cursor=request.args.get("cursor"),
-            filters=filters,
-            phones_visible=scope.can("clients.view_phone"),
-        ),
-        "tab": tab,
-        "filters": filters,
-        "list_query": _list_query(),
-    }
-    if with_counts:
-        values["counts"] = inbox.count_chats(visible, user_id=scope.user_id)
-    return values
-
-
-def asked_list(*, limit: int) -> tuple[inbox.RowPage, dict[str, str]]:
-    """The list that the address asks for, and that part of the address."""
-    scope = current_scope()
-    page = inbox.list_chats(
-        visible_chats(scope),
-        user_id=scope.user_id,
-        tab=_tab(),
-        limit=limit,
-        filters=_filters(),
-        phones_visible=scope.can("clients.view_phone"),
-    )
-    return page, dict(parse_qsl(_list_query()))
-
-
 def _desk_values() -> dict[str, Any]:
     numbers = select(func.count(WhatsappNumber.id)).where(WhatsappNumber.deleted_at.is_(None))
     return {
@@ -382,47 +291,3 @@ def _desk_values() -> dict[str, Any]:
         "may_receive": current_scope().can("chats.reply"),
         "may_reassign": current_scope().can("chats.assign"),
     }
-
-
-def _tab() -> str:
-    """An agent starts with their own chats, who steers with all of them."""
-    asked = request.args.get("tab")
-    if asked in TABS:
-        return asked
-    return "mine" if current_scope().can("chats.reply") else "all"
-
-
-def _filters() -> inbox.Filters:
-    """The filters of the address; what makes no sense is left aside, so that old links work."""
-    args = request.args
-    status = args.get("status")
-    text = " ".join(args.get("q", "").replace("\x00", "").split())[:100]
-    return inbox.Filters(
-        text=text or None,
-        status=ChatStatus(status) if status in list(ChatStatus) else None,
-        campaign_id=args.get("campaign", type=_number),
-        agent_id=args.get("agent", type=_number),
-        unread=args.get("unread") == "1",
-        number_id=args.get("number", type=_number),
-        tag=args.get("tag", "").replace("\x00", "")[:50] or None,
-        closing=args.get("closing") == "1",
-        mentioned=args.get("mentioned") == "1",
-    )
-
-
-def _number(value: str) -> int:
-    number = int(value)
-    if not 0 < number < 2**31:
-        raise ValueError("not an id of ours")
-    return number
-
-
-def _list_query() -> str:
-    """The list's part of the address, in one order, without its defaults."""
-    kept = (
-        "q", "status", "campaign", "agent", "unread", "number", "tag", "closing", "mentioned",
-    )  # fmt: skip
-    pairs = [("tab", _tab())] + [
-        (name, request.args[name]) for name in kept if request.args.get(name)
-    ]
-    return urlencode(pairs)

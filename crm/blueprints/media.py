@@ -21,8 +21,9 @@ from flask import (
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
+from crm.blueprints.chat_rights import NotYours, rights_in
 from crm.blueprints.htmx import wants_fragment
-from crm.blueprints.inbox import NotYours, find_quoted, rights_in
+from crm.blueprints.inbox import find_quoted
 from crm.blueprints.uploads import takes_file
 from crm.db import atomic, db
 from crm.errors import Invalid, NotFound

@@ -11,9 +11,9 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
 from crm.blueprints.bulk import read_token, signer
+from crm.blueprints.chat_list import asked_list
 from crm.blueprints.chats import frame, me
 from crm.blueprints.htmx import wants_fragment
-from crm.blueprints.inbox import asked_list
 from crm.db import atomic, db, retrying
 from crm.errors import DomainError
 from crm.forms.chats import ReassignForm

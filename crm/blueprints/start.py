@@ -9,16 +9,18 @@ from typing import Any
 from flask import Blueprint, make_response, render_template, request
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
+from sqlalchemy import select
+from werkzeug.datastructures import MultiDict
 
 from crm.blueprints.compose import chosen_file
 from crm.blueprints.media import take_upload
 from crm.blueprints.uploads import takes_file
 from crm.db import atomic, db
 from crm.errors import DomainError, Forbidden, Invalid
-from crm.models import User
+from crm.models import Chat, Client, User
 from crm.permissions import current_scope, requires, visible_chats
 from crm.services import files, number_states, starting, templates
-from crm.services.inbox.naming import name_client
+from crm.services.inbox.naming import ClientName, name_client
 
 blueprint = Blueprint("start", __name__, url_prefix="/inbox/new")
 
@@ -34,17 +36,7 @@ def dialog() -> ResponseReturnValue:
 def find_clients() -> ResponseReturnValue:
     """Customers that match what is typed."""
     text = " ".join(request.args.get("q", "").replace("\x00", "").split())[:100]
-    phones_visible = current_scope().can("clients.view_phone")
-    names = [
-        name_client(
-            client_id=client.id,
-            first_name=client.first_name,
-            last_name=client.last_name,
-            phone_number=client.phone_number,
-            phones_visible=phones_visible,
-        )
-        for client in (starting.find_clients(text) if len(text) > 1 else [])
-    ]
+    names = [_name(client) for client in (starting.find_clients(text) if len(text) > 1 else [])]
     return render_template("start/_clients.html", clients=names)
 
 
@@ -73,6 +65,7 @@ def choose_client() -> ResponseReturnValue:
                 "start/templates.html",
                 ahead=ahead,
                 state=number_states.find_states([ahead.number.id])[ahead.number.id],
+                who=_name(ahead.client),
                 key=uuid.uuid4(),
                 templates=templates.find_sendable(ahead.number.id),
             )
@@ -132,11 +125,9 @@ def upload() -> ResponseReturnValue:
 def _open(chat_id: int) -> ResponseReturnValue:
     """Where the chat is, for the page to show; words where it is somebody else's."""
     scope = current_scope()
-    seen = db.session.scalar(
-        starting.select(starting.Chat.id).where(starting.Chat.id == chat_id, visible_chats(scope))
-    )
+    seen = db.session.scalar(select(Chat.id).where(Chat.id == chat_id, visible_chats(scope)))
     if seen is None:
-        chat = db.session.get_one(starting.Chat, chat_id)
+        chat = db.session.get_one(Chat, chat_id)
         agent = chat.assigned_agent.full_name if chat.assigned_agent else "—"
         raise starting.OfSomebodyElse(agent=agent)
     return {"chat": f"/inbox/{chat_id}"}
@@ -153,22 +144,36 @@ def _first_step(values: Mapping[str, Any], error: str = "") -> str:
     )
 
 
-def _template_step(template_id: int, values: Mapping[str, Any], error: str = "") -> str:
+def _template_step(
+    template_id: int, values: MultiDict[str, str], error: str = ""
+) -> ResponseReturnValue:
     ahead = starting.look_ahead(
         current_scope(),
-        client_id=int(values.get("client_id") or 0),
-        campaign_id=int(values.get("campaign_id") or 0),
+        client_id=values.get("client_id", type=int) or 0,
+        campaign_id=values.get("campaign_id", type=int) or 0,
     )
     chosen = templates.load_for_number(ahead.number.id, template_id)
     guessed = templates.guess_for(chosen, client=ahead.client)
     return render_template(
         "start/template.html",
         ahead=ahead,
+        who=_name(ahead.client),
         template=chosen,
         blanks=templates.blanks_of(chosen),
         values={**guessed, **{key: value for key, value in values.items() if value}},
         error=error,
         key=values.get("client_key") or uuid.uuid4(),
+    )
+
+
+def _name(client: Client) -> ClientName:
+    """As this person may see them."""
+    return name_client(
+        client_id=client.id,
+        first_name=client.first_name,
+        last_name=client.last_name,
+        phone_number=client.phone_number,
+        phones_visible=current_scope().can("clients.view_phone"),
     )
 
 

@@ -31,14 +31,10 @@ from crm.models.chats import (
     ActorKind,
     Chat,
     ChatEvent,
-    ChatNote,
     ChatOwner,
     ChatPriority,
     ChatStatus,
-    ChatTag,
-    NoteMention,
     PendingReason,
-    Tag,
     next_case_number,
 )
 from crm.models.clients import (
@@ -64,6 +60,7 @@ from crm.models.messages import (
     ReceiptStatus,
 )
 from crm.models.metrics import AgentMetrics, ChatMetrics
+from crm.models.notes import ChatNote, NoteMention
 from crm.models.numbers import (
     ON_STATUSES,
     LimitAction,
@@ -79,6 +76,7 @@ from crm.models.queues import OverflowAction, Queue, RoutingRule, RuleAction, Ru
 from crm.models.quick_replies import QuickReply
 from crm.models.schedule import ScheduledRun
 from crm.models.settings import Setting
+from crm.models.tags import ChatTag, Tag
 from crm.models.tasks import Task, TaskComment, TaskPriority, TaskStatus
 from crm.models.templates import HeaderType, ParameterFormat, Template, TemplateStatus
 from crm.models.users import (

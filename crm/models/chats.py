@@ -6,7 +6,6 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
-from uuid import UUID
 
 from sqlalchemy import (
     BigInteger,
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     from crm.models.messages import Message
     from crm.models.numbers import WhatsappNumber
     from crm.models.queues import Queue
+    from crm.models.tags import ChatTag
     from crm.models.users import User
 
 
@@ -359,78 +359,3 @@ class ChatEvent(Model):
     )
 
     actor_user: Mapped[User | None] = relationship()
-
-
-class Tag(Model):
-    """The catalogue behind client and chat tags. `name` is folded and is what those rows hold."""
-
-    __tablename__ = "tags"
-    __table_args__ = (UniqueConstraint("name", name="uq_tags_name"),)
-
-    id: Mapped[int] = mapped_column(primary_key=True)
-    name: Mapped[str] = mapped_column(String(50))
-    # As the author wrote it: accents and capitals.
-    label: Mapped[str] = mapped_column(String(50))
-    colour: Mapped[str] = mapped_column(String(20), server_default="grey")
-    is_active: Mapped[bool] = mapped_column(server_default=text("true"))
-    created_at: Mapped[datetime] = mapped_column(Timestamp, server_default=NOW)
-    created_by: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
-
-
-class ChatTag(Model):
-    """A tag of a chat, folded. `created_by` NULL = a bot or a rule."""
-
-    __tablename__ = "chat_tags"
-    __table_args__ = (
-        UniqueConstraint("chat_id", "tag", name="uq_chat_tags_chat_id_tag"),
-        Index("idx_chat_tags_chat_id", "chat_id"),
-        Index("idx_chat_tags_tag", "tag"),
-    )
-
-    id: Mapped[int] = mapped_column(primary_key=True)
-    chat_id: Mapped[int] = mapped_column(ForeignKey("chats.id", ondelete="CASCADE"))
-    tag: Mapped[str] = mapped_column(String(50))
-    created_at: Mapped[datetime] = mapped_column(Timestamp, server_default=NOW)
-    created_by: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
-
-
-class ChatNote(Model):
-    """An internal note: never sent. The author may edit it for 15 minutes."""
-
-    __tablename__ = "chat_notes"
-    __table_args__ = (
-        UniqueConstraint("client_key", name="uq_chat_notes_client_key"),
-        Index("idx_chat_notes_chat_id", "chat_id"),
-        Index("idx_chat_notes_user_id", "user_id"),
-    )
-
-    id: Mapped[int] = mapped_column(primary_key=True)
-    chat_id: Mapped[int] = mapped_column(ForeignKey("chats.id", ondelete="CASCADE"))
-    user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
-    content: Mapped[str] = mapped_column(Text)
-    # From the composer: a double Enter is one note.
-    client_key: Mapped[UUID | None]
-    created_at: Mapped[datetime] = mapped_column(Timestamp, server_default=NOW)
-    updated_at: Mapped[datetime] = mapped_column(Timestamp, server_default=NOW, onupdate=NOW)
-    edited_at: Mapped[datetime | None] = mapped_column(Timestamp)
-    # A line stays in the thread, its words do not.
-    deleted_at: Mapped[datetime | None] = mapped_column(Timestamp)
-
-    user: Mapped[User] = relationship()
-
-
-class NoteMention(Model):
-    """A colleague whom a note names; `seen_at` once they have opened the chat."""
-
-    __tablename__ = "note_mentions"
-    __table_args__ = (
-        Index("idx_note_mentions_unseen", "user_id", postgresql_where=text("seen_at IS NULL")),
-    )
-
-    note_id: Mapped[int] = mapped_column(
-        ForeignKey("chat_notes.id", ondelete="CASCADE"), primary_key=True
-    )
-    user_id: Mapped[int] = mapped_column(
-        ForeignKey("users.id", ondelete="CASCADE"), primary_key=True
-    )
-    seen_at: Mapped[datetime | None] = mapped_column(Timestamp)

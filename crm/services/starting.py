@@ -37,6 +37,7 @@ from crm.services.chats import find_open_chat, lock_chat, open_chat, person
 from crm.services.chats.pending import set_pending
 from crm.services.kit import matches
 from crm.services.messages import window
+from crm.services.messages.consent import has_agreed
 
 MOST_CLIENTS = 12
 HOME = "CO"
@@ -61,6 +62,11 @@ class Beginning:
     number: WhatsappNumber
     open_chat_id: int | None
     window_open: bool
+
+    @property
+    def has_agreed(self) -> bool:
+        """Whether advertising may be sent to the customer."""
+        return has_agreed(self.client)
 
 
 def find_campaigns(scope: Scope) -> list[Campaign]:

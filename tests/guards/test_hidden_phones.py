@@ -10,7 +10,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import select
 
 from crm.db import atomic, db
-from crm.models import Client, Permission, PermissionType, UserPermission
+from crm.models import Campaign, Client, Permission, PermissionType, UserPermission
 from crm.permissions import scope_of
 from crm.services import audit
 from tests import factories
@@ -88,6 +88,19 @@ def test_a_search_finds_by_what_is_shown_and_does_not_tell_the_rest(
     assert hits("573015550142")
     for part in ("3015", "301 555", "55501", "5730155501", "3015550142"[:9]):
         assert hits(part) == 0, part
+
+
+def test_beginning_a_chat_shows_none_either(client: FlaskClient, world: World) -> None:
+    stranger = factories.make_client(first_name=None, last_name=None, phone_number=f"+8{PHONE[1:]}")
+    db.session.commit()
+    campaigns = db.session.scalars(select(Campaign.id)).all()
+    pages = [
+        client.post("/inbox/new/who", data={"client_id": stranger.id, "campaign_id": campaign})
+        for campaign in campaigns
+    ]
+    shown = [page.get_data(as_text=True) for page in pages if page.status_code == 200]
+    assert any("0142" in text for text in shown), "the customer was there"
+    assert not any(SPOKEN.search(text) for text in shown)
 
 
 def test_with_the_permission_the_same_pages_show_it(app: Flask, world: World) -> None:

@@ -20,6 +20,7 @@ HUGE = "99999999999999999999"
 NAMES = (
     "q", "page", "sort", "cursor", "before", "tab", "status", "campaign_id", "agent_id",
     "number_id", "tag", "from", "until", "since", "day", "hour", "provider", "kind", "person",
+    "template_id", "client_id",
 )  # fmt: skip
 NONSENSE = ("\0", HUGE, "2026-13-45")
 FORMS: tuple[dict[str, str | list[str]], ...] = (

@@ -16,6 +16,8 @@ from crm.models import Client, ConsentValue
 from crm.providers.base import InboundMessage
 from crm.services.messages.preferences import record_consent
 
+# Meta's category of templates that advertise.
+ADVERTISING = "MARKETING"
 # Only as the whole message: "no quiero salir tarde" asks for something else.
 OPT_OUT_WORDS = frozenset({"baja", "stop", "salir", "cancelar", "parar", "sair"})
 # Whatever is longer is a sentence, and need not be folded to know it.
@@ -47,7 +49,11 @@ def apply_opt_out(client_id: int, message: InboundMessage) -> bool:
     return True
 
 
+def has_agreed(client: Client) -> bool:
+    """Whether advertising may be sent to them: they have said so, and when."""
+    return client.opt_in and client.opt_in_date is not None
+
+
 def is_unwanted(client: Client, template: dict[str, Any]) -> bool:
     """Advertising to somebody who has not agreed to it. `template`: the message's metadata."""
-    agreed = client.opt_in and client.opt_in_date is not None
-    return template.get("category") == "MARKETING" and not agreed
+    return template.get("category") == ADVERTISING and not has_agreed(client)
