@@ -184,6 +184,54 @@ def test_files_leave_by_dialog_drop_and_paste(
     assert len(on_the_phone(phones)) == len(rows)
 
 
+def test_pictures_of_one_go_stand_as_a_grid_and_stay_messages(
+    laura: Page, phones: SimulatorServer, tmp_path: Path
+) -> None:
+    photo = media.picture(tmp_path / "foto.jpg", size=(300, 200))
+    log = laura.locator("#log")
+    tiles, folded = log.locator("[data-tile]:visible"), log.locator("[data-tile=folded]")
+    sent: list[str] = []
+
+    def send(count: int) -> None:
+        for _ in range(count):
+            answer = phones.say(
+                wa_id=WA_ID, number_id=NUMBER, name=NAME, **file_of(photo, "image/jpeg")
+            )
+            sent.append(answer["id"])
+            expect(log.locator(".bubble.in > a.shot")).to_have_count(len(sent))
+
+    send(3)
+    expect(tiles).to_have_count(0)
+    send(1)
+    expect(tiles).to_have_count(4)
+    first, second, third, fourth = (tile.bounding_box() for tile in tiles.all())
+    assert (first["y"], third["y"]) == (second["y"], fourth["y"])
+    assert (first["x"], second["x"]) == (third["x"], fourth["x"])
+    assert first["x"] < second["x"]
+    assert first["y"] < third["y"]
+    send(2)
+    expect(folded).to_have_count(2)
+    more = tiles.nth(3).locator("a.shot")
+    expect(more).to_have_attribute("data-more", "+2")
+
+    # The viewer opens at that one, and goes on through those that are not shown.
+    more.click()
+    box = laura.locator("#lightbox")
+    expect(box.locator(".stage img")).to_have_attribute("src", more.get_attribute("href"))
+    laura.keyboard.press("ArrowRight")
+    laura.keyboard.press("Escape")
+    expect(folded).to_have_count(0)
+    expect(log.locator("a.shot").nth(4)).to_be_focused()
+
+    # A quote of one leads to it, wherever its album had put it.
+    laura.reload()
+    expect(folded).to_have_count(2)
+    phones.say(wa_id=WA_ID, number_id=NUMBER, name=NAME, text="Esta", quote=sent[-1])
+    log.locator("a[data-quoted]").click()
+    expect(log.locator("a.shot").nth(5)).to_be_in_viewport()
+    expect(folded).to_have_count(0)
+
+
 def test_a_voice_note_is_recorded_heard_and_sent(laura: Page, phones: SimulatorServer) -> None:
     laura.locator("[data-record]").click()
     expect(laura.locator(".recording [data-clock]")).to_have_text("0:01")

@@ -6,7 +6,7 @@ import { keepPinned, placeBubble } from "./thread.js";
 
 const log = () => $("#log");
 const any = "#log > .bubble:is([data-message-id], [data-note-id])";
-const bubbles = () => $$(any);
+const bubbles = () => $$(`${any}:not([data-tile=folded])`);
 const bubbleOf = (element) => element?.closest?.(any);
 const floats = ".bubble-tools, .bubble-emojis";
 // By its id: news of a message replace its bubble, and the bar stays.

@@ -27,8 +27,18 @@ function build() {
   });
   dialog.addEventListener("close", () => {
     $(".stage", dialog).replaceChildren();
-    $(`${group} a[data-shot][href="${CSS.escape(shown)}"]`)?.focus({ preventScroll: true });
+    back($(`${group} a[data-shot][href="${CSS.escape(shown)}"]`));
   });
+}
+
+/** To the picture that was looked at last, also where its album had not shown it. */
+async function back(shot) {
+  const folded = shot?.closest("[data-tile=folded]");
+  if (folded) {
+    (await import("./albums.js")).unfold(folded);
+    folded.scrollIntoView({ block: "nearest" });
+  }
+  shot?.focus({ preventScroll: true });
 }
 
 function move(step) {
@@ -70,7 +80,7 @@ function show(shot) {
 }
 
 document.addEventListener("click", async (event) => {
-  const shot = event.target.closest("a[data-shot=image], [data-gallery] a[data-shot]");
+  const shot = event.target.closest("a[data-shot=image], :is([data-gallery], [data-tile]) a[data-shot]");
   if (!shot || event.ctrlKey || event.metaKey || event.shiftKey || event.button) return;
   event.preventDefault();
   await withSheet("media");

@@ -1,6 +1,7 @@
 // What every module needs: who looks, the words of the page, fetching a fragment, parsing it.
 // The modules talk through events on `document`:
 //   crm:opened {chatId}       a conversation is on the screen (null: none); crm:leaving before it goes
+//   crm:drawn {area}          the log (or one that will become it) has its entries and days
 //   crm:rows, crm:counts      list or tabs have come anew
 //   crm:chat-state {chatId, agentId, status, unread, ...}   a row has brought a chat's state
 //   crm:draft {chatId}        a draft was kept or dropped

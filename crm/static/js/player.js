@@ -164,7 +164,7 @@ function film(link) {
 
 document.addEventListener("click", (event) => {
   const host = event.target.closest(".voice");
-  const link = event.target.closest("#log a[data-shot=video]");
+  const link = event.target.closest("#log :not([data-tile]) > a[data-shot=video]");
   if (link && !event.ctrlKey && !event.metaKey) {
     event.preventDefault();
     film(link);

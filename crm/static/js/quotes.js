@@ -17,6 +17,7 @@ export async function reveal(id = location.hash.slice(1)) {
   }
   const target = document.getElementById(id);
   if (!target) return;
+  if (target.dataset.tile === "folded") (await import("./albums.js")).unfold(target);
   target.scrollIntoView({ block: "center" });
   target.classList.remove("flash");
   requestAnimationFrame(() => target.classList.add("flash"));

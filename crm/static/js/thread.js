@@ -1,5 +1,5 @@
 // The open conversation: messages placed by their position, days between them, the scroll kept.
-import { $, $$, fetchFragment, fill, me, parse, toast, words } from "./page.js";
+import { $, $$, fetchFragment, fill, me, parse, tell, toast, words } from "./page.js";
 import { openChat } from "./desk.js";
 import { dayLine, dayOf } from "./times.js";
 
@@ -82,6 +82,7 @@ export function drawDays(area = log()) {
     }
     day = own;
   }
+  tell("crm:drawn", { area });
 }
 
 export function nameMe(root = log()) {
@@ -207,7 +208,7 @@ document.addEventListener("click", async (event) => {
 // A clock is normal for a moment; who waits longer is told, and may take the message back.
 setInterval(() => {
   for (const line of $$("#log [data-waiting][hidden]")) {
-    if (Date.now() - Date.parse(line.closest("article").dataset.position) > 8000) line.hidden = false;
+    if (Date.now() - Date.parse(line.closest("article").dataset.position) > 8000) keepPinned(() => { line.hidden = false; });
   }
 }, 2000);
 
