@@ -13,11 +13,20 @@ from sqlalchemy import event, func, select
 
 from crm.db import atomic, db
 from crm.lib.clock import utcnow
-from crm.models import Chat, ChatStatus, Message, MessageType, QueuedMessage
+from crm.models import (
+    Chat,
+    ChatStatus,
+    Client,
+    Message,
+    MessageType,
+    QueuedMessage,
+    Template,
+    TemplateStatus,
+)
 from crm.services import chats
 from tests.blueprints.admin_desk import FRAGMENT
 from tests.cast import Cast
-from tests.factories import make_chat, make_client, make_message
+from tests.factories import make_chat, make_client, make_message, save
 
 
 def chat_of(cast: Cast, agent=None, *, name: str = "Carolina", **fields) -> Chat:
@@ -138,6 +147,44 @@ def test_a_closed_window_refuses_and_says_why_in_place_of_the_box(cast, browse):
     assert "The 24 h window is closed" in answer.text
     assert 'data-mode="reply"' not in answer.text
     assert count_of(QueuedMessage) == 0
+
+
+def test_a_blocked_contact_has_no_box(cast, browse):
+    chat = chat_of(cast, cast.laura)
+    db.session.get_one(Client, chat.client_id).is_blocked = True
+    db.session.commit()
+    page = browse(cast.laura).get(f"/inbox/{chat.id}", headers=FRAGMENT).text
+    assert "This contact is blocked" in page
+    assert 'data-mode="reply"' not in page
+    assert "data-note-only" in page
+
+
+def test_advertising_cannot_be_chosen_for_who_has_not_agreed_to_it(cast, browse):
+    chat = chat_of(cast, cast.laura)
+    for category in ("MARKETING", "UTILITY"):
+        save(
+            Template(
+                whatsapp_number_id=cast.number.id,
+                template_name=category.lower(),
+                language="es_CO",
+                category=category,
+                body_content="Hola",
+                status=TemplateStatus.APPROVED,
+            )
+        )
+
+    def choices() -> list[bool]:
+        db.session.commit()
+        page = browse(cast.laura).get(f"/inbox/{chat.id}/templates", headers=FRAGMENT).text
+        assert "Spanish (Colombia)" in page
+        return [
+            "disabled" in tag for tag in re.findall(r"<button[^>]*data-open-dialog[^>]*>", page)
+        ]
+
+    assert choices() == [True, False]
+    client = db.session.get_one(Client, chat.client_id)
+    client.opt_in, client.opt_in_date = True, utcnow()
+    assert choices() == [False, False]
 
 
 def test_words_for_a_chat_that_went_to_somebody_else_are_refused(cast, browse):

@@ -1,5 +1,6 @@
 // Attaching: by the dialog, the camera, a drop or a paste. Files go up while they are looked at.
 import { $, $$, language, newKey, toast } from "./page.js";
+import { count } from "./counting.js";
 import { withSheet } from "./sheets.js";
 import { discard, sendFile, upload } from "./uploading.js";
 
@@ -9,6 +10,7 @@ const shape = () => $("#attach-shape");
 const words = () => shape().dataset;
 const part = (selector) => $(selector, shape().content).cloneNode(true);
 const place = () => $("#composer .attach");
+const isNote = () => $("#composer")?.dataset.mode === "note";
 
 let dialog = null;
 let url = ""; // the chat that the files are for, whatever is opened meanwhile
@@ -63,6 +65,8 @@ function begin(item) {
 async function add(files) {
   const given = [...files];
   if (!given.length || !place()) return;
+  // It would go to the customer, who never sees a note.
+  if (isNote()) return toast(words().note);
   await withSheet("media");
   if (!dialog?.open) open();
   const room = MOST - items.length;
@@ -144,6 +148,7 @@ function drawCurrent() {
   line.classList.toggle("wrong", Boolean(error));
   $(".caption-row", dialog).hidden = kind === "audio" || Boolean(error);
   $("textarea", dialog).value = current.caption;
+  count($("textarea", dialog));
 }
 
 function preview({ file, kind, address, told, error }) {
@@ -309,7 +314,7 @@ document.addEventListener("dragover", (event) => {
   if (curtain || !place() || dialog?.open) return;
   withSheet("media");
   curtain = part(".drop-here");
-  $("b", curtain).textContent = words().drop;
+  $("b", curtain).textContent = isNote() ? words().note : words().drop;
   $("#thread").append(curtain);
 });
 function lift() {

@@ -3,6 +3,7 @@ import { $, $$, fetchFragment, fill, me, newKey, parse, store, tell, toast, word
 import { openChat } from "./desk.js";
 import { keepPinned, placeBubble, toBottom } from "./thread.js";
 import { renewCompose } from "./composer.js";
+import { count } from "./counting.js";
 import { closeDialog, openDialog, sendForm } from "./dialog.js";
 import * as suggestions from "./suggest.js";
 
@@ -40,9 +41,12 @@ document.addEventListener("submit", async (event) => {
   if (!sent.matches("[data-compose-form]") || event.defaultPrevented) return;
   event.preventDefault();
   if (quoted() && !sent.elements.reply_to) sent.insertAdjacentHTML("beforeend", `<input type="hidden" name="reply_to" value="${Number(quoted())}">`);
+  const chat = openChat();
   const html = await sendForm(sent);
   if (html === null) return;
   closeDialog();
+  // Somebody may look at another chat by now.
+  if (chat !== openChat()) return;
   const answer = parse(html);
   keepPinned(() => placeBubble($("article.bubble", answer)));
   renewCompose($("#compose", answer));
@@ -71,6 +75,7 @@ document.addEventListener("crm:sent", () => {
   setQuote(null);
   for (const name of ["quick_reply", "no_preview"]) if (form()?.elements[name]) form().elements[name].value = "";
   showPreviewChoice();
+  if (box()) count(box());
 });
 document.addEventListener("keydown", (event) => {
   if (event.target.id !== "text" || event.isComposing || event.defaultPrevented) return;

@@ -1,5 +1,6 @@
 // Admin forms: what has changed, not losing it, Ctrl+S, small rows, hours, the confirming dialog.
 // Everything works on what the server has drawn; a form that comes back wrong is drawn anew by it.
+import { count } from "./counting.js";
 import { $, $$, fill, parse, toast } from "./page.js";
 
 let opened = null; // the form's values when the page was opened, as "name=value" lines
@@ -44,22 +45,7 @@ function begin() {
   for (const text of $$("textarea[data-most]")) count(text);
 }
 
-/** Long texts say how much room is left once it gets short. */
-function count(text) {
-  const most = Number(text.dataset.most);
-  const field = text.closest(".field");
-  let line = $(".counted", field);
-  const near = text.value.length > most * 0.8;
-  if (near && !line) {
-    line = document.createElement("span");
-    line.className = "counted";
-    text.after(line);
-  }
-  if (line) line.textContent = near ? `${text.value.length} / ${most}` : "";
-}
-
 document.addEventListener("input", (event) => {
-  if (event.target.matches("textarea[data-most]")) count(event.target);
   if (event.target.closest("[data-guard]")) tell();
 });
 document.addEventListener("change", (event) => {
