@@ -24,9 +24,9 @@ from crm.providers.base import Receipt, ReceiptError
 from crm.services.messages.receipts import (
     apply_early_receipts,
     apply_receipts,
-    read_opaque_id,
     take_early_reports,
 )
+from crm.services.messages.told import read_opaque_id
 from tests.factories import make_chat, make_message, make_queued_message
 
 START = datetime(2026, 11, 23, 12, tzinfo=UTC)

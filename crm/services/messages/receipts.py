@@ -8,7 +8,6 @@ POST with a thousand statuses costs a handful of statements.
 from __future__ import annotations
 
 import json
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from uuid import UUID
 
 from sqlalchemy import select, text
 
-from crm.db import database_now, db
+from crm.db import db
 from crm.doorbell import ring_on_commit
 from crm.models import (
     ConsentValue,
@@ -29,28 +28,11 @@ from crm.models import (
     ReceiptStatus,
 )
 from crm.providers.base import Receipt
-from crm.providers.reasons import reason_for
 from crm.services.messages import refusals
 from crm.services.messages.announcing import announce_ticks, lock_chats
 from crm.services.messages.preferences import record_consent
-from crm.services.messages.ticks import WORDS, Facts, Report, Tick, fold
-
-_OPAQUE = re.compile(
-    r"([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})\.(\d{1,9})", re.ASCII
-)
-
-
-@dataclass(frozen=True, slots=True)
-class _Told:
-    """A receipt as far as the tick needs it."""
-
-    whatsapp_message_id: str
-    report: Report
-    client_key: UUID | None
-    attempt: int | None
-    # (kind, value) of identities.
-    recipient: tuple[tuple[str, str], ...] = ()
-
+from crm.services.messages.ticks import Report, Tick, fold
+from crm.services.messages.told import Told, read_early, read_receipts
 
 # Meta's code for "this person wants no advertising".
 OPTED_OUT = "131050"
@@ -135,7 +117,7 @@ def apply_receipts(receipts: Sequence[Receipt]) -> int:
     Call it inside `atomic()`. Repeated receipts change nothing. Words that say nothing about a tick
     are passed over.
     """
-    told = _read(receipts)
+    told = read_receipts(receipts)
     return _apply(told) if told else 0
 
 
@@ -145,7 +127,7 @@ def apply_early_receipts(*, limit: int = 500) -> int:
     A receipt without our id that is stored in the same instant in which `record_sent` commits finds
     no message and is not found by it either. This closes that gap.
     """
-    told = _read_early(db.session.execute(FIND_EARLY, {"limit": limit}))
+    told = read_early(db.session.execute(FIND_EARLY, {"limit": limit}))
     return _apply(told) if told else 0
 
 
@@ -163,85 +145,15 @@ def take_early_reports(
     by_wamid = {wamid: message_id for message_id, (wamid, _) in names.items()}
     by_key = {key: message_id for message_id, (_, key) in names.items() if key}
     reports: dict[int, list[Report]] = defaultdict(list)
-    for told in _read_early(db.session.execute(TAKE_EARLY, given)):
+    for told in read_early(db.session.execute(TAKE_EARLY, given)):
         message_id = by_key.get(told.client_key) if told.client_key else None
         reports[message_id or by_wamid[told.whatsapp_message_id]].append(told.report)
     return reports
 
 
-def _read(receipts: Iterable[Receipt]) -> list[_Told]:
-    told: list[_Told] = []
-    now: datetime | None = None
-    for receipt in receipts:
-        status = WORDS.get(receipt.status)
-        if status is None:
-            continue
-        at = receipt.occurred_at
-        if at is None:
-            at = now = now or database_now()
-        key, attempt = read_opaque_id(receipt.opaque_id)
-        report = _report(status, at, receipt)
-        recipient = _recipient(receipt)
-        told.append(_Told(receipt.whatsapp_message_id, report, key, attempt, recipient))
-    return told
-
-
-def _recipient(receipt: Receipt) -> tuple[tuple[str, str], ...]:
-    """To whom it went; a group is no identity of the one client."""
-    if receipt.raw.get("recipient_type") == "group":
-        return ()
-    pairs = (("user_id", receipt.recipient_user_id), ("wa_id", receipt.recipient_wa_id))
-    return tuple((kind, value[:255]) for kind, value in pairs if value)
-
-
-def _report(status: ReceiptStatus, at: datetime, receipt: Receipt) -> Report:
-    facts = _facts(status, at, receipt)
-    if status is not ReceiptStatus.FAILED:
-        return Report(status, at, facts=facts)
-    code = receipt.errors[0].code[:50] if receipt.errors else None
-    return Report(status, at, error_code=code, error_message=reason_for(code), facts=facts)
-
-
-def _facts(status: ReceiptStatus, at: datetime, receipt: Receipt) -> Facts | None:
-    """What is kept beside the tick; nothing for the plainest receipts."""
-    facts: Facts = {}
-    if receipt.pricing:
-        priced = {key: receipt.pricing.get(key) for key in ("category", "type", "billable")}
-        facts["pricing"] = {**priced, "of": status.value}
-    if receipt.status == "played":
-        facts["played_at"] = at.isoformat()
-    if receipt.errors:
-        facts["errors"] = [
-            {"code": error.code, "title": error.title, "details": error.details or error.message}
-            for error in receipt.errors
-        ]
-    return facts or None
-
-
-def read_opaque_id(opaque_id: str | None) -> tuple[UUID | None, int | None]:
-    """`<client_key>.<attempt>` in its parts; (None, None) for anything that is not ours."""
-    match = _OPAQUE.fullmatch(opaque_id or "")
-    return (UUID(match[1]), int(match[2])) if match else (None, None)
-
-
-def _read_early(rows: Iterable[Any]) -> list[_Told]:
-    told = []
-    for row in rows:
-        data = row.data or {}
-        report = Report(
-            ReceiptStatus(row.status),
-            row.occurred_at,
-            error_code=data.get("error_code"),
-            error_message=data.get("error_message"),
-            facts=data.get("facts"),
-        )
-        told.append(_Told(row.whatsapp_message_id, report, row.client_key, data.get("attempt")))
-    return told
-
-
-def _apply(told: list[_Told]) -> int:
+def _apply(told: list[Told]) -> int:
     found = _match(told)
-    per_message: dict[int, list[_Told]] = defaultdict(list)
+    per_message: dict[int, list[Told]] = defaultdict(list)
     early = []
     for one in told:
         message_id = found.by_key.get(one.client_key) if one.client_key else None
@@ -266,7 +178,7 @@ def _apply(told: list[_Told]) -> int:
     return len(changed)
 
 
-def _learn(per_message: dict[int, list[_Told]]) -> None:
+def _learn(per_message: dict[int, list[Told]]) -> None:
     """Who got a message is its client, under whatever id the provider names them."""
     rows = [
         {"id": message_id, "kind": kind, "value": value}
@@ -296,7 +208,7 @@ class _Found:
     chat_ids: dict[int, int]
 
 
-def _match(told: list[_Told]) -> _Found:
+def _match(told: list[Told]) -> _Found:
     rows = db.session.execute(
         MATCH,
         {
@@ -311,7 +223,7 @@ def _match(told: list[_Told]) -> _Found:
     )
 
 
-def _keep(told: list[_Told]) -> None:
+def _keep(told: list[Told]) -> None:
     rows = [
         {
             "wamid": one.whatsapp_message_id,
@@ -330,7 +242,7 @@ def _keep(told: list[_Told]) -> None:
     db.session.execute(KEEP_EARLY, {"rows": json.dumps(rows)})
 
 
-def _write(per_message: dict[int, list[_Told]], *, taken: set[str]) -> list[int]:
+def _write(per_message: dict[int, list[Told]], *, taken: set[str]) -> list[int]:
     """Fold the reports into the locked messages; the ids of those that changed."""
     rows = []
     failed: dict[int, str | None] = {}
@@ -395,7 +307,7 @@ def tick_of(record: Any) -> Tick:
     )
 
 
-def _is_stale(one: _Told, attempts: int | None) -> bool:
+def _is_stale(one: Told, attempts: int | None) -> bool:
     """A failure of an earlier try says nothing about the one that is under way now."""
     is_failure = one.report.status is ReceiptStatus.FAILED
     return is_failure and one.attempt is not None and one.attempt < (attempts or 0)
