@@ -314,7 +314,9 @@ document.addEventListener("dragover", (event) => {
   if (curtain || !place() || dialog?.open) return;
   withSheet("media");
   curtain = part(".drop-here");
+  curtain.classList.toggle("no", isNote());
   $("b", curtain).textContent = isNote() ? words().note : words().drop;
+  $("span", curtain).textContent = isNote() ? "" : $("#thread-title").textContent;
   $("#thread").append(curtain);
 });
 function lift() {
