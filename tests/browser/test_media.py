@@ -197,7 +197,7 @@ def test_pictures_of_one_go_stand_as_a_grid_and_stay_messages(
             answer = phones.say(
                 wa_id=WA_ID, number_id=NUMBER, name=NAME, **file_of(photo, "image/jpeg")
             )
-            sent.append(answer["id"])
+            sent.append(answer["wamid"])
             expect(log.locator(".bubble.in > a.shot")).to_have_count(len(sent))
 
     send(3)
@@ -224,6 +224,7 @@ def test_pictures_of_one_go_stand_as_a_grid_and_stay_messages(
     expect(log.locator("a.shot").nth(4)).to_be_focused()
 
     # A quote of one leads to it, wherever its album had put it.
+    expect(laura.locator("#thread[data-unread='0']")).to_be_attached()
     laura.reload()
     expect(folded).to_have_count(2)
     phones.say(wa_id=WA_ID, number_id=NUMBER, name=NAME, text="Esta", quote=sent[-1])

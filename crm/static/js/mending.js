@@ -116,6 +116,8 @@ async function prepareLog(id, old, fresh) {
     if (page) return keepOld(...page.childNodes);
   }
   const line = old.querySelector("#unread-line");
+  // Who has the end before their eyes is reading it: the line stays where it was when they opened it.
+  if (document.hasFocus() && atEnd(old)) fresh.querySelector("#unread-line")?.remove();
   const after = line?.nextElementSibling?.id && fresh.querySelector(`#${CSS.escape(line.nextElementSibling.id)}`);
   if (after && !fresh.querySelector("#unread-line")) after.before(line.cloneNode(true));
   for (const unsent of old.querySelectorAll("[data-client-key]:not([data-message-id])")) {
