@@ -152,7 +152,11 @@ def test_documents_keep_their_bytes_and_say_what_may_be_refused(folder, tmp_path
     source = tmp_path / "a"
     source.write_bytes(media.SVG_WITH_SCRIPT)
     made = files.prepare_for_message(source, name="logo.svg", folder=folder)
-    assert (made.kind, made.mime_type, made.note) == ("document", "text/plain", "")
+    assert (made.kind, made.mime_type) == ("document", "text/plain")
+    assert "does not show" in made.note
+    # Called a photo, and none: who attached it should know before it leaves.
+    assert "cannot be read" in files.prepare_for_message(source, name="a.jpg", folder=folder).note
+    assert files.prepare_for_message(source, name="a.txt", folder=folder).note == ""
     source.write_bytes(b"PK\x03\x04" + b"\0" * 50)
     assert files.prepare_for_message(source, name="a.zip", folder=folder).note
 

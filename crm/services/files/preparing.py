@@ -7,6 +7,7 @@ document, and `note` says why, before anything is sent.
 
 from __future__ import annotations
 
+import mimetypes
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -77,7 +78,7 @@ def prepare_for_message(source: Path, *, name: str, folder: Path) -> Prepared:
         return prepare_for_sound(source, name, mime, folder)
     elif mime.startswith("image/"):
         note = NOTES["other_picture"]
-    document = _document(source, name, mime, note)
+    document = _document(source, name, mime, note or _note_of_name(name))
     if mime not in types.PAPERS:
         return document
     try:
@@ -86,6 +87,16 @@ def prepare_for_message(source: Path, *, name: str, folder: Path) -> Prepared:
         # It may be broken in a way that its reader mends: it goes as it is.
         return document
     return replace(document, look=look, note=NOTES["locked"] if look.is_locked else document.note)
+
+
+def _note_of_name(name: str) -> str:
+    """What is called a picture, film or sound and is none: the person expects to send one."""
+    called = mimetypes.guess_type(name)[0] or ""
+    if called in PICTURES:
+        return NOTES["picture_unreadable"]
+    family = called.partition("/")[0]
+    words = {"image": "other_picture", "video": "other_film", "audio": "other_sound"}.get(family)
+    return NOTES[words] if words else ""
 
 
 def prepare_for_sound(source: Path, name: str, mime: str, folder: Path) -> Prepared:

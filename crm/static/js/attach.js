@@ -19,7 +19,7 @@ let current = null;
 let sending = false;
 
 const kindOf = ({ type }) => (/^image\/(jpeg|png|webp|bmp|gif)$/.test(type) ? "image" : /^video\/(mp4|quicktime|3gpp|webm)$/.test(type) ? "video" : /^audio\//.test(type) ? "audio" : "document");
-const sizeOf = (bytes) => (bytes < MB ? `${Math.max(1, Math.round(bytes / 1024))} KB` : `${new Intl.NumberFormat(language, { maximumFractionDigits: 1 }).format(bytes / MB)} MB`);
+const sizeOf = (bytes) => (bytes < MB ? `${bytes && Math.max(1, Math.round(bytes / 1024))} KB` : `${new Intl.NumberFormat(language, { maximumFractionDigits: 1 }).format(bytes / MB)} MB`);
 
 /** What is known before a single byte has gone up. */
 function judge(file) {
@@ -101,7 +101,9 @@ function face(item) {
     const image = new Image();
     image.alt = "";
     image.src = item.address;
-    $(".face", row).replaceChildren(image);
+    const [icon] = $(".face", row).children;
+    image.onerror = () => image.replaceWith(icon);
+    icon.replaceWith(image);
   }
   button.addEventListener("click", () => choose(item));
   const use = $(".face use", row);
@@ -137,7 +139,7 @@ function drawCurrent() {
   const { file, kind, address, told, error, note } = current;
   $(".name", dialog).textContent = told?.name ?? file.name;
   const stage = $(".stage", dialog);
-  const shown = `${address}${kind}${Boolean(error)}${kind === "document" ? told?.thumbnail : ""}`;
+  const shown = `${address}${kind}${Boolean(error)}${kind === "document" ? [told?.name, told?.thumbnail] : ""}`;
   if (stage.dataset.shown !== shown) {
     stage.dataset.shown = shown;
     stage.replaceChildren(preview(current));
@@ -157,7 +159,7 @@ function preview({ file, kind, address, told, error }) {
     const image = new Image();
     image.src = address;
     image.alt = file.name;
-    image.onerror = () => image.replaceWith(sheet(file));
+    image.onerror = () => image.replaceWith(sheet(file, told));
     return image;
   }
   if (!error && (kind === "video" || kind === "audio")) {
@@ -166,19 +168,19 @@ function preview({ file, kind, address, told, error }) {
     player.controls = true;
     return player;
   }
-  return sheet(file, error ? "" : told?.thumbnail);
+  return sheet(file, error ? null : told);
 }
 
 // A file by its name; with the picture of its first page once the server has drawn it.
-function sheet(file, page) {
+function sheet(file, told) {
   const big = part(".big-file");
-  if (page) {
+  if (told?.thumbnail) {
     const image = new Image();
-    image.src = page;
+    image.src = told.thumbnail;
     image.alt = "";
     $(".icon", big).replaceWith(image);
   }
-  $("b", big).textContent = file.name;
+  $("b", big).textContent = told?.name ?? file.name;
   $("span", big).textContent = sizeOf(file.size);
   return big;
 }
