@@ -12,14 +12,21 @@ from sqlalchemy import event
 
 from crm.db import db
 from crm.lib.clock import utcnow
-from crm.models import ChatNote, ChatStatus, ClientTag, Direction, MessageType
+from crm.models import ChatNote, ChatStatus, Client, ClientTag, Direction, MessageType
 from crm.models.chats import ChatEvent
 from crm.models.numbers import Provider
 from crm.permissions import Scope, scope_of, visible_chats
 from crm.services import inbox
 from crm.services.inbox.thread import NotKept, TooFarBack
 from tests.cast import Cast, make_cast
-from tests.factories import make_campaign, make_chat, make_client, make_message, make_number
+from tests.factories import (
+    make_campaign,
+    make_chat,
+    make_client,
+    make_identity,
+    make_message,
+    make_number,
+)
 
 
 @pytest.fixture
@@ -126,16 +133,20 @@ def test_a_cursor_that_is_not_ours_leads_to_the_first_page(cast, cursor):
 
 @pytest.mark.parametrize(
     "text",
-    ["nañez", "ÑÁÑEZ maría", "301 555 0144", "+57 (301) 555-0144", "envio manana", "VENTAS-2026"],
-)
+    ["nañez", "ÑÁÑEZ maría", "301 555 0144", "+57 (301) 555-0144", "envio manana", "VENTAS-2026",
+     "@mari.na", "marita"],
+)  # fmt: skip
 def test_a_search_finds_by_name_phone_case_and_text_whatever_the_accents(cast, text):
-    chat_of(
+    chat = chat_of(
         cast,
         "María Ñáñez",
         agent=cast.laura,
         client={"phone_number": "+573015550144"},
         text="¿Me llega el Envío mañana?",
     )
+    at_whatsapp = {"username": "mari.nanez", "profile_name": "La Marita 🌺"}
+    make_identity(db.session.get_one(Client, chat.client_id), value="CO.1", **at_whatsapp)
+    db.session.commit()
     found = rows_of(cast.laura, filters=inbox.Filters(text=text))
     assert found == ["María Ñáñez"]
 

@@ -1,4 +1,4 @@
-"""Which chats a search finds: by the client's name, phone, case number, or a message's text.
+"""Which chats a search finds: by the client's names, phone, case number, or a message's text.
 
 Where it was a message, the row shows that one instead of the last: `find_hits`.
 """
@@ -6,7 +6,7 @@ Where it was a message, the row shows that one instead of the last: `find_hits`.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -17,7 +17,7 @@ from sqlalchemy.orm import aliased
 
 from crm.db import db
 from crm.lib.text import find_folded, fold
-from crm.models import Chat, Client, Message
+from crm.models import Chat, Client, ClientIdentity, Message
 from crm.services.inbox.bubbles import stands_alone
 
 # Folding inside Postgres, without the unaccent extension, which an embedded server does not have.
@@ -55,7 +55,10 @@ def matches(text: str, *, phones_visible: bool) -> ColumnElement[bool]:
     name = folded(
         func.concat_ws(" ", Client.first_name, Client.last_name, Client.company, Chat.case_number)
     )
-    found = [and_(*(name.like(_inside(word), escape="\\") for word in words))]
+    found = [
+        and_(*(name.like(_inside(word), escape="\\") for word in words)),
+        exists().where(ClientIdentity.client_id == Client.id, _is_called(words)),
+    ]
     digits = re.sub(r"\D", "", text)
     # A number is written with spaces, brackets or dashes; a word with a digit is none.
     if len(digits) >= SHORTEST_DIGITS and not re.search(r"[^\W\d]", text):
@@ -98,6 +101,12 @@ def _cut(line: str, whole: str) -> tuple[str, str, str]:
     start = line.find(" ", begin - MOST_BEFORE, begin) + 1 or begin if begin > MOST_BEFORE else 0
     before = ("…" if start else "") + line[start:begin]
     return before, line[begin:end], line[end : end + MOST_AFTER]
+
+
+def _is_called(words: Sequence[str]) -> ColumnElement[bool]:
+    """At WhatsApp: @username or the profile's name, whatever we call the client."""
+    name = folded(func.concat_ws(" ", ClientIdentity.username, ClientIdentity.profile_name))
+    return and_(*(name.like(_inside(word.removeprefix("@")), escape="\\") for word in words))
 
 
 def _has_phone(digits: str, *, phones_visible: bool) -> ColumnElement[bool]:
