@@ -146,7 +146,7 @@ def test_files_leave_by_dialog_drop_and_paste(
     bytes_there = requests.get(f"{phones.url}/media/{rows[0]['content']['id']}", timeout=10).content
     assert b"Ana" not in bytes_there, "where and with what it was taken stays here"
 
-    # A drop of two, of which one is taken out again.
+    # A drop of three, of which two are taken out again: one only says that it is a picture.
     packed = base64.b64encode(photo.read_bytes()).decode()
     laura.evaluate(
         """([packed]) => {
@@ -154,6 +154,7 @@ def test_files_leave_by_dialog_drop_and_paste(
             const data = new DataTransfer();
             data.items.add(new File([bytes], "uno.jpg", { type: "image/jpeg" }));
             data.items.add(new File(["hola"], "dos.txt", { type: "text/plain" }));
+            data.items.add(new File(["hola"], "tres.jpg", { type: "image/jpeg" }));
             const target = document.querySelector("#log");
             for (const name of ["dragover", "drop"]) {
                 const how = { dataTransfer: data, bubbles: true, cancelable: true };
@@ -162,7 +163,13 @@ def test_files_leave_by_dialog_drop_and_paste(
         }""",
         [packed],
     )
+    expect(sheet.locator(".pick")).to_have_count(3)
+    sheet.locator(".pick").nth(2).click()
+    expect(sheet.locator(".note")).to_contain_text("no se puede leer")
+    expect(sheet.locator(".face img")).to_have_count(1)
+    sheet.locator("[data-remove]").click()
     expect(sheet.locator(".pick")).to_have_count(2)
+    sheet.locator(".pick").first.click()
     sheet.locator("[data-remove]").click()
     expect(sheet.locator(".pick")).to_have_count(1)
     expect(sheet.locator(".name")).to_have_text("dos.txt")

@@ -26,6 +26,7 @@ from crm.models import (
 )
 from crm.permissions import scope_of
 from crm.services import alarms
+from crm.services.alarms.words import WORDS
 from crm.services.hourly import hour_of
 from crm.services.ledger import contents, hours, kinds, purging, reading, replays, watching
 from crm.services.ledger.reading import LedgerQuery
@@ -66,8 +67,12 @@ def watch() -> dict[str, Alarm]:
 def test_a_failed_delivery_alarms_until_it_is_processed(number: WhatsappNumber) -> None:
     assert watch() == {}
     with atomic():
-        row = failed()
+        row = failed(status="partly")
     assert watch()[AlarmKind.WEBHOOK_FAILED].facts["count"] == 1
+    place = WORDS[AlarmKind.WEBHOOK_FAILED].place
+    assert place is not None
+    ((listed, _size),), _more = reading.list_deliveries(LedgerQuery(**place.fixed))
+    assert listed.id == row.id, "where the alarm leads"
     with atomic():
         run = replays.begin_replay(ids=[row.id], by=None)
     jobs.replay(run.id)
