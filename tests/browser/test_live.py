@@ -29,16 +29,38 @@ from tests.browser.desk import hand_over
 from tests.cast import Cast, make_cast
 from tests.providers.deliveries import body, sign, status, words
 from tests.realtime.pages import (
-    Server,
-    free_port,
+    PATIENCE,
     gunicorn_server,
     threaded_server,
     token_of,
     wait_until,
 )
 from tests.realtime.test_feed import OwnRedis
+from tests.simulator.server import free_port
 
 _numbers = itertools.count(1)
+
+
+class Web:
+    """The web server as it runs for real, which a test may stop and start again."""
+
+    def __init__(self, app: Flask, environment: dict[str, str]) -> None:
+        self._app, self._environment = app, environment
+        self.port = free_port()
+        self._running = contextlib.ExitStack()
+        self._process: Popen[bytes] | None = None
+
+    def start(self) -> None:
+        if self._process is None:
+            server = gunicorn_server(self._app, self._environment, port=self.port)
+            _, self._process = self._running.enter_context(server)
+
+    def stop(self) -> None:
+        if self._process is not None:
+            self._process.send_signal(signal.SIGTERM)
+            self._process.wait(30)
+            self._process = None
+        self._running.close()
 
 
 @dataclass
@@ -48,15 +70,13 @@ class Desk:
     cast: Cast
     chat: Chat
     other: Chat
-    port: int
-    start: Callable[[], Server]
-    stop: Callable[[], None]
+    web: Web
     open_context: Callable[..., BrowserContext]
     tokens: dict[int, str] = field(default_factory=dict)
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://127.0.0.1:{self.web.port}"
 
     def page_of(
         self,
@@ -81,7 +101,7 @@ class Desk:
             # A browser's short-lived children may be gone by the time they are asked.
             with contextlib.suppress(psutil.Error):
                 parent = process.parent()
-                of_ours = process.environ().get("PORT") == str(self.port)
+                of_ours = process.environ().get("PORT") == str(self.web.port)
                 if of_ours and parent and "gunicorn" in " ".join(parent.cmdline()):
                     process.kill()
 
@@ -110,10 +130,16 @@ def phone_of(chat: Chat) -> str:
     return client.phone_number.lstrip("+")
 
 
+@pytest.fixture(scope="module")
+def web(migrated_app: Flask, environment: dict[str, str]) -> Iterator[Web]:
+    """One for all tests: a start takes longer than most of them."""
+    web = Web(migrated_app, environment)
+    yield web
+    web.stop()
+
+
 @pytest.fixture
-def desk(
-    app: Flask, environment: dict[str, str], open_context: Callable[..., BrowserContext]
-) -> Iterator[Desk]:
+def desk(app: Flask, web: Web, open_context: Callable[..., BrowserContext]) -> Desk:
     cast = make_cast()
     own = {"campaign": cast.sales, "number": cast.number, "agent": cast.laura}
     carolina = factories.make_client(first_name="Carolina", last_name="Restrepo")
@@ -124,25 +150,8 @@ def desk(
         factories.make_message(chat, content=f"Mensaje {number}")
     factories.make_message(other, content="Quedo atento")
     db.session.commit()
-    port = free_port()
-    running: list[tuple[object, Popen[bytes]]] = []
-
-    def start() -> Server:
-        manager = gunicorn_server(app, environment, port=port)
-        server, process = manager.__enter__()
-        running.append((manager, process))
-        return server
-
-    def stop() -> None:
-        manager, process = running.pop()
-        process.send_signal(signal.SIGTERM)
-        process.wait(30)
-        manager.__exit__(None, None, None)  # type: ignore[attr-defined]
-
-    start()
-    yield Desk(cast, chat, other, port, start, stop, open_context)
-    while running:
-        stop()
+    web.start()
+    return Desk(cast, chat, other, web, open_context)
 
 
 def bubbles(page: Page, words_in_it: str) -> Locator:
@@ -157,6 +166,19 @@ def is_live(page: Page) -> None:
     """The socket is open and the page has been mended after it."""
     page.wait_for_load_state()
     expect(page.locator("html[data-live=live]")).to_be_attached()
+
+
+def wait_with(page: Page, is_so: Callable[[], object]) -> None:
+    """Playwright hears of frames and requests only while it waits itself."""
+    deadline = time.monotonic() + PATIENCE
+    while not is_so():
+        assert time.monotonic() < deadline, "it did not become so"
+        page.wait_for_timeout(20)
+
+
+def pass_time(page: Page) -> None:
+    """As long as a page without live events waits before it asks by itself (see live.js)."""
+    page.clock.run_for(13_000)
 
 
 def test_a_message_arrives_in_the_open_thread_and_in_the_list(desk: Desk) -> None:
@@ -220,13 +242,13 @@ def test_a_restart_of_the_server_loses_and_doubles_nothing(desk: Desk) -> None:
     laura.fill("#text", "una respuesta a medias")
     desk.say(desk.chat, "antes del corte")
     expect(bubbles(laura, "antes del corte")).to_have_count(1)
-    desk.stop()
+    desk.web.stop()
     expect(laura.locator("#banner")).to_be_visible()
     with atomic():
         found = chats.lock_chat(desk.chat.id)
         factories.make_message(found, content="mientras nadie escuchaba")
         found.version += 1
-    desk.start()
+    desk.web.start()
     expect(bubbles(laura, "mientras nadie escuchaba")).to_have_count(1)
     expect(laura.locator("#banner")).to_be_hidden()
     desk.say(desk.chat, "después del corte")
@@ -248,8 +270,8 @@ def test_an_event_that_was_never_published_is_mended_on_reconnection(desk: Desk)
         found.version += 1
     laura.context.set_offline(True)
     laura.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
-    desk.stop()
-    desk.start()
+    desk.web.stop()
+    desk.web.start()
     laura.context.set_offline(False)
     expect(bubbles(laura, "nadie hizo sonar nada")).to_have_count(1)
 
@@ -323,16 +345,27 @@ def say_before(chat: Chat, count: int) -> None:
 
 
 def test_what_comes_while_the_page_is_being_mended_is_not_wiped_away(desk: Desk) -> None:
-    laura = desk.page_of(desk.cast.laura, f"/inbox/{desk.chat.id}")
+    heard: list[str] = []
+
+    def hear(frame: str | bytes) -> None:
+        heard.append(str(frame))
+
+    context = desk.open_context()
+    context.on(
+        "page", lambda page: page.on("websocket", lambda line: line.on("framereceived", hear))
+    )
+    laura = desk.page_of(desk.cast.laura, f"/inbox/{desk.chat.id}", context=context)
     is_live(laura)
-    laura.wait_for_timeout(1500)
     held: list[tuple[Route, APIResponse]] = []
     laura.route(
         f"**/inbox/{desk.chat.id}", lambda route: held.append((route, route.fetch())), times=1
     )
     laura.evaluate(
         """() => {
-            window.wiped = 0;
+            window.wiped = window.mended = 0;
+            document.addEventListener("crm:synced", ({ detail }) => {
+                if (detail.thread) window.mended += 1;
+            });
             new MutationObserver((changes) => {
                 for (const { removedNodes } of changes)
                     for (const node of removedNodes)
@@ -341,15 +374,13 @@ def test_what_comes_while_the_page_is_being_mended_is_not_wiped_away(desk: Desk)
             dispatchEvent(new Event("online"));
         }"""
     )
-    while not held:
-        laura.wait_for_timeout(50)
+    wait_with(laura, lambda: held)
     # The answer on its way is older than what is said now.
     desk.say(desk.chat, "justo entonces")
-    laura.wait_for_timeout(1500)
+    wait_with(laura, lambda: any('"bubble"' in frame for frame in heard))
     route, answer = held[0]
     route.fulfill(response=answer)
-    expect(bubbles(laura, "justo entonces")).to_have_count(1)
-    laura.wait_for_timeout(1500)
+    wait_with(laura, lambda: laura.evaluate("window.mended"))
     expect(bubbles(laura, "justo entonces")).to_have_count(1)
     assert laura.evaluate("window.wiped") == 0
 
@@ -381,11 +412,16 @@ def test_a_revoked_session_leaves_nothing_on_the_screen(desk: Desk) -> None:
 
 def test_five_tabs_all_live_and_a_sixth_makes_one_rest(desk: Desk) -> None:
     context = desk.open_context()
+    context.clock.install()
     tabs = [desk.page_of(desk.cast.laura, context=context) for _ in range(6)]
     is_live(tabs[5])
+    resting = "html[data-live=offline]"
+    wait_with(tabs[5], lambda: any(tab.locator(resting).count() for tab in tabs))
+    (at_rest,) = [tab for tab in tabs if tab.locator(resting).count()]
     desk.say(desk.other, "para todas las pestañas")
     for tab in tabs:
-        # The resting one asks by itself.
+        if tab is at_rest:
+            pass_time(tab)  # it asks by itself
         expect(row(tab, desk.other)).to_contain_text("para todas las pestañas")
 
 
@@ -427,7 +463,10 @@ def test_without_redis_the_page_says_so_and_asks_by_itself(
     own_redis = OwnRedis(tmp_path)
     try:
         with threaded_server(app, redis_url=own_redis.url) as server:
-            laura = desk.page_of(desk.cast.laura, f"/inbox/{desk.chat.id}", address=server.address)
+            context = desk.open_context()
+            context.clock.install()
+            path = f"/inbox/{desk.chat.id}"
+            laura = desk.page_of(desk.cast.laura, path, context=context, address=server.address)
             is_live(laura)
             own_redis.kill()
             expect(laura.locator("#banner [data-text=stale]")).to_be_visible()
@@ -435,6 +474,7 @@ def test_without_redis_the_page_says_so_and_asks_by_itself(
                 found = chats.lock_chat(desk.chat.id)
                 factories.make_message(found, content="nadie pudo avisar")
                 found.version += 1
+            pass_time(laura)
             expect(bubbles(laura, "nadie pudo avisar")).to_have_count(1)
             own_redis.start()
             expect(laura.locator("#banner")).to_be_hidden()
