@@ -87,6 +87,15 @@ CLOSER: dict[tuple[str, str], str] = {
 }
 
 
+# Instead of the line and the cure of any check that Meta did not answer.
+AWAY = CheckWords(
+    "",
+    "",
+    "Meta could not be asked.",
+    "Wait a moment and test again. If it stays so, see that this server reaches Meta's.",
+)
+
+
 class _Values(dict[str, Any]):
     def __missing__(self, key: str) -> str:
         return "–"
@@ -101,12 +110,16 @@ def say(check: Mapping[str, Any], *, translate: Callable[[str], str]) -> dict[st
     for (name, value), closer in CLOSER.items():
         if name == check["name"] and values.get(value) not in (None, False):
             line = closer
+    cure = words.cure
+    if values.get("away") is True:
+        line, cure = AWAY.bad, AWAY.cure
     said = translate(line) % values
-    if values.get("reason"):
+    # What Meta calls a wrong parameter is what the line says already.
+    if values.get("reason") and values.get("code") not in ("100", "33"):
         said = f"{said} {translate(str(values['reason']))}"
     return {
         "title": translate(words.title),
         "line": "" if outcome == "skipped" else said,
-        "cure": translate(words.cure) if outcome in ("bad", "unsure") else "",
+        "cure": translate(cure) if outcome in ("bad", "unsure") else "",
         "told": str(values.get("told") or ""),
     }

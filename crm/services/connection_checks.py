@@ -23,6 +23,7 @@ from crm.lib.crypto import DecryptionError, decrypt
 from crm.models import NumberHealth, Provider, WebhookEvent, WhatsappNumber
 from crm.providers.meta.management import Account, ManagementError
 from crm.providers.meta.setup import SetupClient, TokenFacts
+from crm.services.sending import note_token_works
 
 NEEDED_SCOPES = ("whatsapp_business_messaging", "whatsapp_business_management")
 TEMPLATE_FIELDS = "id"
@@ -119,6 +120,9 @@ def run_checks(subject: Subject, client: SetupClient | None = None) -> list[Chec
 
 
 def record(number_id: int, checks: Sequence[Check]) -> None:
+    outcomes = {check.name: check.outcome for check in checks}
+    if outcomes.get("token") is not Outcome.BAD and outcomes.get("number") is Outcome.GOOD:
+        note_token_works(number_id)
     values = {"checks": [check.as_row() for check in checks], "checked_at": func.now()}
     row = insert(NumberHealth).values(whatsapp_number_id=number_id, **values)
     db.session.execute(
@@ -131,8 +135,10 @@ def _asked(name: str, ask: Callable[[], Check]) -> Check:
     try:
         return ask()
     except ManagementError as error:
-        told = error.told or error.detail
-        return Check(name, Outcome.BAD, {"reason": error.reason, "told": told, "code": error.code})
+        away = error.unknown or error.code == "not_sent"
+        told = "" if away else error.told or error.detail
+        values = {"reason": error.reason, "told": told, "code": error.code, "away": away}
+        return Check(name, Outcome.BAD, values)
 
 
 def _check_token(subject: Subject, client: SetupClient) -> tuple[Check, TokenFacts | None]:

@@ -24,6 +24,7 @@ from crm.providers.meta.management import Account, ManagementError
 from crm.providers.meta.setup import NumberFacts, SetupClient
 from crm.services.alarms import end_alarm, raise_alarm
 from crm.services.hours import business_seconds
+from crm.services.sending import note_token_works
 from crm.services.settings import read_setting
 
 log = structlog.get_logger(__name__)
@@ -100,7 +101,7 @@ def _apply_facts(number_id: int, facts: NumberFacts) -> None:
     number.meta_messaging_tier = facts.tier or before
     db.session.flush()
     _note(number_id, error=None)
-    end_alarm(AlarmKind.TOKEN_EXPIRED, subject=subject)
+    note_token_works(number_id)
     if facts.quality == "RED":
         raise_alarm(AlarmKind.NUMBER_QUALITY_LOW, subject=subject, number_id=number_id)
     elif facts.quality:

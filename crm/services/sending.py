@@ -17,6 +17,7 @@ from sqlalchemy import func, select, text
 from crm.db import database_now, db
 from crm.doorbell import ring_on_commit
 from crm.models import (
+    Alarm,
     AlarmKind,
     NumberStatus,
     Provider,
@@ -143,6 +144,20 @@ def release_number(number_id: int) -> None:
     log.info("number_works_again", number_id=number_id)
     _end_alarms(number_id)
     ring_on_commit("messages.deliver", number_id)
+
+
+def note_token_works(number_id: int) -> None:
+    """The provider answered a question with this token: a number that was stopped for it goes on.
+
+    Without this it would be called stopped until somebody happens to write to a customer.
+    """
+    if not end_alarm(AlarmKind.TOKEN_EXPIRED, subject=str(number_id)):
+        return
+    others = select(Alarm.id).where(
+        Alarm.subject == str(number_id), Alarm.kind.in_(KINDS), Alarm.ended_at.is_(None)
+    )
+    if db.session.scalar(others.limit(1)) is None:
+        release_number(number_id)
 
 
 def _end_alarms(number_id: int) -> None:

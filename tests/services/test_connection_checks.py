@@ -82,7 +82,9 @@ def test_another_account_is_named(subject):
 
 
 def test_the_secret_of_another_app_is_found_out_and_one_of_several_is_enough(subject, sim):
-    assert outcomes(replace(subject, secrets=("wrong",)))["secret"] == "bad"
+    wrong = said(replace(subject, secrets=("wrong",)), "secret")
+    assert wrong["line"].endswith("Meta's deliveries would be refused.")
+    assert "appsecret_proof" in wrong["told"]
     assert outcomes(replace(subject, secrets=("wrong", sim.app_secret)))["secret"] == "good"
     assert outcomes(replace(subject, secrets=()))["secret"] == "bad"
 
@@ -99,7 +101,9 @@ def test_a_missing_subscription_is_found_and_made(subject, sim):
 def test_a_provider_that_is_away_is_said_and_not_raised(subject):
     away = replace(subject, account=replace(subject.account, graph_url="http://127.0.0.1:9"))
     assert outcomes(away)["token"] == "bad"
-    assert "could not be reached" in said(away, "token")["line"]
+    # Nothing is said against a token that nobody has looked at.
+    assert said(away, "token")["line"] == "Meta could not be asked. WhatsApp could not be reached."
+    assert "test again" in said(away, "token")["cure"]
 
 
 def test_an_address_without_https_is_named(subject):

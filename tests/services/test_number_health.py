@@ -23,7 +23,7 @@ from crm.models import (
 )
 from crm.providers.meta.management import ManagementError
 from crm.providers.meta.setup import NumberFacts
-from crm.services import number_figures, number_health
+from crm.services import number_figures, number_health, sending
 from crm.services.hours import DEFAULT_ZONE
 from crm.services.settings import write_settings
 from tests.factories import make_campaign, make_chat, make_message, make_number
@@ -131,6 +131,19 @@ def test_a_token_that_is_over_alarms_and_a_moment_of_silence_does_not(
     assert health.refresh_error == "WhatsApp could not be reached."
     assert set(apply(number, ManagementError("x", code="463"))) == {AlarmKind.TOKEN_EXPIRED}
     assert apply(number, facts()) == {}
+
+
+@pytest.mark.parametrize(("also", "status"), [(None, "active"), ("131031", "error")])
+def test_a_new_token_lets_a_number_go_on_before_anybody_writes(
+    number: WhatsappNumber, also: str | None, status: str
+) -> None:
+    """Unless something else stops it, too."""
+    for code in filter(None, ("190", also)):
+        with atomic():
+            sending.stop_number(number.id, code=code, reason="x", seconds=3600, tries=1)
+    assert fresh(number).status == "error"
+    assert AlarmKind.TOKEN_EXPIRED not in apply(number, facts())
+    assert fresh(number).status == status
 
 
 def test_silence_in_business_hours_alarms_until_somebody_writes(number: WhatsappNumber) -> None:

@@ -63,7 +63,12 @@ class Created:
 
 
 class ManagementClient:
-    """Speaks to one Graph host; serves many accounts and threads."""
+    """Speaks to one Graph host; serves many accounts and threads.
+
+    `refused` is what code 100 means to people here: a wrong parameter, and of what.
+    """
+
+    refused = "Meta does not accept this template."
 
     def __init__(self, http: TimedHttp | None = None) -> None:
         self._http = http or TimedHttp(max_answer_bytes=8_000_000)
@@ -170,7 +175,7 @@ class ManagementClient:
             raise _unclear(answer.status)
         error = body.get("error")
         if isinstance(error, dict):
-            raise _refusal(error, answer.status)
+            raise _refusal(error, answer.status, self.refused)
         if answer.status != 200:
             raise _unclear(answer.status)
         return body
@@ -180,17 +185,17 @@ MANAGEMENT_WORDS = {
     "not_sent": "WhatsApp could not be reached.",
     "no_answer": "WhatsApp did not answer. Look in a moment whether it was done.",
     "unclear": "WhatsApp's answer made no sense. Look in a moment whether it was done.",
-    "100": "Meta does not accept this template.",
 }
-"""By our own words or Meta's code, where it means something else here than in codes.py."""
+"""By our own words for what never was an answer of Meta's."""
 
 
-def _refusal(error: Json, status: int) -> ManagementError:
+def _refusal(error: Json, status: int, refused: str) -> ManagementError:
     code = str(error.get("code") or status)
     subcode = str(error.get("error_subcode") or "")
     # The short ones (33, 463) say less than the code that they stand below.
     known = codes.known_meaning(int(subcode)) if re.fullmatch(r"2\d{6}", subcode) else None
-    reason = known.reason if known else MANAGEMENT_WORDS.get(code) or codes.reason_for(code)
+    reason = refused if code == "100" else codes.reason_for(code)
+    reason = known.reason if known else reason
     told = error.get("error_user_msg") or error.get("error_user_title") or ""
     return ManagementError(
         reason,

@@ -49,6 +49,8 @@ class NumberFacts:
 class SetupClient(ManagementClient):
     """Asks; changes nothing but the subscription."""
 
+    refused = "Meta does not know this ID, or does not show it to this token."
+
     def __init__(self, http: TimedHttp | None = None) -> None:
         super().__init__(http or TimedHttp(total_seconds=SECONDS))
 
