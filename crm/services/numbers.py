@@ -37,7 +37,7 @@ from crm.services.messages.limits import lift_limit
 from crm.services.number_states import badness, verdict
 from crm.services.sending import try_again
 from crm.services.wppconnect.orders import let_go
-from crm.services.wppconnect.sessions import forget_token
+from crm.services.wppconnect.sessions import forget_token, is_connected
 
 FIELDS = (
     "phone_number", "display_name", "meta_phone_number_id", "meta_business_account_id",
@@ -314,9 +314,10 @@ def _switch(number: WhatsappNumber, *, on: bool) -> None:
             field_name="switched_on",
         )
     # A phone behind WPPConnect is proven by its session; nothing can leave before.
-    proven = NumberStatus.ACTIVE if number.provider == Provider.META else NumberStatus.PENDING
-    number.status = proven if on else NumberStatus.INACTIVE
+    proven = number.provider == Provider.META or is_connected(number.id)
+    number.status = NumberStatus.ACTIVE if proven else NumberStatus.PENDING
     if not on:
+        number.status = NumberStatus.INACTIVE
         # Of a number that is off nobody expects anything.
         end_alarm(AlarmKind.NUMBER_SILENT, subject=str(number.id))
 

@@ -27,6 +27,7 @@ from crm.models import (
     Alarm,
     AlarmKind,
     Message,
+    NumberStatus,
     Provider,
     SessionState,
     WebhookEvent,
@@ -370,6 +371,18 @@ def test_the_code_is_shown_as_the_server_posts_it(
     assert 'src="data:image/png;base64,iVBORw0KGgo="' in session_page(admin, number.id)
     post(app, {"event": "qrcode", "session": "s", "qrcode": '"><script>alert(1)</script>'})
     assert "<script>" not in session_page(admin, number.id)
+
+
+@pytest.mark.parametrize(("state", "status"), [("connected", "active"), ("qr", "pending")])
+def test_a_phone_that_is_linked_already_is_proven_when_its_number_is_switched_on(
+    number: WhatsappNumber, state: str, status: str
+) -> None:
+    with atomic():
+        number.status = NumberStatus.INACTIVE
+        sessions.find_session(number.id).state = SessionState(state)  # type: ignore[union-attr]
+        values = {**numbers.state_of(number), "switched_on": True} | dict.fromkeys(numbers.SECRETS)
+        numbers.update_number(number, values, keys=(), trusted_hosts=("127.0.0.1",))
+    assert number.status == status
 
 
 def test_how_many_were_recovered_stands_on_the_page(

@@ -14,6 +14,7 @@ from crm.models import ChatOwner, ChatStatus, Message, PendingReason
 from crm.services import chats
 from crm.services.chats import (
     ChatIsOver,
+    IllegalMove,
     person,
 )
 from tests.cast import Cast
@@ -79,6 +80,21 @@ def test_a_word_takes_the_chat_back_from_the_phone(cast: Cast):
     with atomic():
         chats.record_human_reply(chat, cast.laura)
     assert chat.owner is ChatOwner.HUMAN
+
+
+def test_a_chat_that_the_phone_answered_may_be_taken_but_not_from_a_colleague(cast: Cast):
+    chat = chat_in("active", cast, owner=ChatOwner.PHONE)
+    with atomic():
+        chat.assigned_agent_id = None
+    with atomic():
+        chats.pick_chat(chat, cast.laura)
+    assert (chat.status, chat.owner, chat.assigned_agent_id) == (
+        ChatStatus.ASSIGNED,
+        ChatOwner.HUMAN,
+        cast.laura.id,
+    )
+    with pytest.raises(IllegalMove), atomic():
+        chats.pick_chat(chat, cast.jhon)
 
 
 def test_writing_into_the_silence_keeps_a_chat_pending(cast: Cast):

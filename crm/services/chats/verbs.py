@@ -32,7 +32,6 @@ from crm.services.chats.moves import (
     ChatIsOver,
     IllegalMove,
     OpenChatExists,
-    is_waiting,
     lock_agent,
     lock_chat,
     move_chat,
@@ -178,9 +177,12 @@ def assign_chat(
 
 
 def pick_chat(chat: Chat, agent: User) -> Chat:
-    """The agent takes a waiting chat themselves. IllegalMove if somebody else was faster."""
+    """The agent takes a chat that nobody here has: one that waits, or that the phone answered.
+
+    IllegalMove if somebody else was faster.
+    """
     chat = lock_chat(chat.id)
-    if not is_waiting(chat) and not chat.status.is_final:
+    if chat.assigned_agent_id is not None and not chat.status.is_final:
         raise IllegalMove("Somebody else has taken this chat.")
     return assign_chat(chat, agent, actor=person(agent.id), reason="picked")
 

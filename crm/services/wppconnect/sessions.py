@@ -105,6 +105,11 @@ def find_session(number_id: int) -> WppconnectSession | None:
     return db.session.get(WppconnectSession, number_id)
 
 
+def is_connected(number_id: int) -> bool:
+    session = find_session(number_id)
+    return session is not None and session.state is SessionState.CONNECTED
+
+
 def lock_session(number_id: int) -> WppconnectSession | None:
     return db.session.scalar(
         select(WppconnectSession)
