@@ -149,7 +149,10 @@ def sync() -> ResponseReturnValue:
             found += templates.sync_templates(number_id, config=current_app.config["CRM"]).found
         except DomainError as error:
             problems.append(_(error.message, **error.values))
-    flash(problems[0] if problems else _("Meta has %(found)s templates.", found=found))
+    if problems:
+        flash(problems[0], "error")
+    else:
+        flash(_("Meta has %(found)s templates.", found=found))
     return go_to(url_for("templates.index"))
 
 
@@ -209,6 +212,6 @@ def ask_meta(template_id: int) -> None:
     except DomainError as error:
         words = _(error.message, **error.values)
         told = error.values.get("told")
-        flash(f"{words} {_('Meta says')}: {told}" if told else words)
+        flash(f"{words} {_('Meta says')}: {told}" if told else words, "error")
     else:
         flash(_("Sent to Meta's review."))

@@ -161,6 +161,7 @@ def test_a_blocked_contact_has_no_box(cast, browse):
 
 def test_advertising_cannot_be_chosen_for_who_has_not_agreed_to_it(cast, browse):
     chat = chat_of(cast, cast.laura)
+    word = db.session.scalars(select(Message).where(Message.chat_id == chat.id)).one()
     for category in ("MARKETING", "UTILITY"):
         save(
             Template(
@@ -185,6 +186,14 @@ def test_advertising_cannot_be_chosen_for_who_has_not_agreed_to_it(cast, browse)
     client = db.session.get_one(Client, chat.client_id)
     client.opt_in, client.opt_in_date = True, utcnow()
     assert choices() == [False, False]
+
+    # It answers the message that is quoted.
+    chosen = db.session.scalars(select(Template).where(Template.category == "MARKETING")).one()
+    data = {"client_key": str(uuid.uuid4()), "reply_to": word.id}
+    path = f"/inbox/{chat.id}/templates/{chosen.id}"
+    assert browse(cast.laura).post(path, data=data, headers=FRAGMENT).status_code == 200
+    sent = db.session.scalars(select(Message).where(Message.client_key == data["client_key"])).one()
+    assert sent.meta["quote"]["message_id"] == word.whatsapp_message_id
 
 
 def test_words_for_a_chat_that_went_to_somebody_else_are_refused(cast, browse):

@@ -451,6 +451,13 @@ def test_a_template_in_review_is_only_shown(admin, cast):
     assert post_form(admin, path, {"footer_content": "x"}).status_code == 409
 
 
+def test_what_meta_does_not_take_is_said_as_an_error_and_the_draft_stays(admin, cast):
+    template = made(AREAS["templates"], cast)
+    answer = admin.post(f"/settings/templates/{template.id}/submit", follow_redirects=True)
+    assert 'class="said wrong"' in answer.text
+    assert columns_of(template)["template_id"] is None
+
+
 def test_a_templates_language_is_named_and_one_that_we_do_not_offer_is_kept(admin, cast):
     template = made(AREAS["templates"], cast)
     template.language = "zh_HK"
@@ -458,6 +465,10 @@ def test_a_templates_language_is_named_and_one_that_we_do_not_offer_is_kept(admi
     path = f"/settings/templates/{template.id}"
     for page in ("/settings/templates", path):
         assert "Chinese (Traditional, Hong Kong SAR China)" in admin.get(page).text
+    template.template_id, template.status = "1", TemplateStatus.APPROVED
+    db.session.commit()
+    # What Meta does not let be changed is not offered for it.
+    assert '<fieldset class="fixed" disabled>' in admin.get(path).text
     assert post_form(admin, path, {"footer_content": "x"}).status_code == 204
     assert columns_of(template)["language"] == "zh_HK"
 

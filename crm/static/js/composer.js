@@ -28,8 +28,11 @@ document.addEventListener("keydown", (event) => {
 });
 
 let saving = null;
+// Another tab may have a draft of this chat: who has not written here leaves it alone.
+let touched = false;
 document.addEventListener("input", (event) => {
   if (event.target.id !== "text") return;
+  touched = true;
   grow();
   complain("");
   clearTimeout(saving);
@@ -40,7 +43,7 @@ function saveDraft() {
   clearTimeout(saving);
   const chatId = openChat();
   // A note is kept under another name, so that it never comes back as an answer.
-  if (!chatId || !box() || isNote()) return;
+  if (!touched || !chatId || !box() || isNote()) return;
   store.set(draftName(chatId), box().value.trim() ? box().value : null);
   tell("crm:draft", { chatId });
 }
@@ -140,7 +143,7 @@ document.addEventListener("htmx:after:request", (event) => {
 });
 document.addEventListener("htmx:error", (event) => {
   const { ctx } = event.detail;
-  if (ctx?.clientKey) markUnsent(ctx.clientKey, words.unsent);
+  if (ctx?.clientKey) markUnsent(ctx.clientKey, words.later);
 });
 
 function answer(key, status, html) {
@@ -163,6 +166,7 @@ function answer(key, status, html) {
     bubbleOf(key)?.remove();
     forget(key);
     box().value = entry?.text ?? "";
+    touched = true;
     grow();
     saveDraft();
     complain(why);
@@ -223,6 +227,7 @@ export function renewCompose(fresh) {
 }
 
 document.addEventListener("crm:opened", ({ detail }) => {
+  touched = false;
   if (!detail.chatId || !$("#log")) return;
   const chatId = String(detail.chatId);
   for (const [key, entry] of outbox) {
@@ -230,7 +235,7 @@ document.addEventListener("crm:opened", ({ detail }) => {
     if ($(`#log > [data-client-key="${CSS.escape(key)}"]:not([data-local])`)) forget(key);
     else {
       draw(key, entry);
-      if (!onTheirWay.has(key)) markUnsent(key, words.unsent);
+      if (!onTheirWay.has(key)) markUnsent(key, words.later);
     }
   }
   const draft = store.get(draftName(chatId));

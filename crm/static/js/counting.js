@@ -2,7 +2,7 @@
 // off: who pastes too much sees it, and the server refuses it with the text still there.
 import { language } from "./page.js";
 
-const number = new Intl.NumberFormat(language);
+const number = new Intl.NumberFormat(language, { useGrouping: "always" });
 
 /** `data-most` is the limit, in characters as a browser counts them: most emojis are two. */
 export function count(text) {

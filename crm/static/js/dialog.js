@@ -97,6 +97,12 @@ document.addEventListener("click", (event) => {
   }
 });
 
+// What was wrong is being put right.
+document.addEventListener("input", ({ target }) => {
+  const line = target.form && $("[data-dialog-error]", target.form);
+  if (line) line.hidden = true;
+});
+
 // A list in a dialog narrows as one types.
 const plain = (text) => text.normalize("NFD").replace(/\p{M}/gu, "").toLowerCase();
 document.addEventListener("input", ({ target }) => {
