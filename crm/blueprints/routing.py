@@ -20,7 +20,7 @@ from crm.forms.rules import ACTION_WORDS
 from crm.lib.text import clean
 from crm.models import Campaign, Client, Message, RoutingRule
 from crm.permissions import current_scope, requires, visible_chats
-from crm.services import audit, rule_drafts, rules
+from crm.services import rule_drafts, rules
 from crm.services.campaigns import list_campaign_names, load_campaign
 from crm.services.numbers import list_number_names
 from crm.services.routing import preview
@@ -94,14 +94,7 @@ def save_order(campaign_id: int) -> ResponseReturnValue:
     def unit() -> None:
         with atomic():
             campaign = load_campaign(scope, campaign_id, lock=True)
-            before = rules.order_of(campaign.id)
-            rules.set_order(campaign.id, wanted, on=on)
-            audit.record(
-                "rules.order",
-                campaign,
-                before={"order": before},
-                after={"order": rules.order_of(campaign.id)},
-            )
+            rules.set_order(campaign, wanted, on=on)
 
     retrying(unit)
     flash(_("Saved."))

@@ -313,12 +313,6 @@ def save_draft(draft: Draft, campaign: Campaign) -> int:
         if entry.on:
             on.add(rule.id)
     db.session.flush()
-    rules.set_order(campaign.id, order, on=on)
-    audit.record(
-        "rules.order",
-        campaign,
-        before={"order": before},
-        after={"order": rules.order_of(campaign.id)},
-    )
+    rules.set_order(campaign, order, on=on, before=before)
     drop_draft(draft)
     return count

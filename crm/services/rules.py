@@ -23,6 +23,7 @@ from crm.models import (
     User,
 )
 from crm.permissions import Scope
+from crm.services import audit
 from crm.services.campaigns import visible_campaigns
 from crm.services.kit import ListQuery, Page, WrongField, find_page
 from crm.services.routing.facts import NO_WORDS
@@ -177,16 +178,20 @@ def order_of(campaign_id: int) -> list[str]:
     return [row.name if row.is_active else f"({row.name})" for row in rows]
 
 
-def set_order(campaign_id: int, order: Sequence[int], *, on: set[int]) -> None:
-    """Number the rules by `order`, ten apart; `on` are those in force.
+def set_order(
+    campaign: Campaign, order: Sequence[int], *, on: set[int], before: Sequence[str] | None = None
+) -> None:
+    """Number the rules by `order`, ten apart; `on` are those in force. The trail has it by name:
+    `before` is how it was (`order_of`), where rules have come or gone in the same step.
 
     One that somebody added meanwhile keeps its place behind the others; ids of other campaigns are
     left aside.
     """
+    before = order_of(campaign.id) if before is None else before
     rows = {
         row.id: row
         for row in db.session.scalars(
-            select(RoutingRule).where(RoutingRule.campaign_id == campaign_id).with_for_update()
+            select(RoutingRule).where(RoutingRule.campaign_id == campaign.id).with_for_update()
         )
     }
     known = [rule_id for rule_id in dict.fromkeys(order) if rule_id in rows]
@@ -197,6 +202,8 @@ def set_order(campaign_id: int, order: Sequence[int], *, on: set[int]) -> None:
         if rule_id not in known:
             row.priority = min(row.priority, 0)
     db.session.flush()
+    after = {"order": order_of(campaign.id)}
+    audit.record("rules.order", campaign, before={"order": list(before)}, after=after)
 
 
 def find_client(text: str) -> Client | None:

@@ -11,7 +11,16 @@ from sqlalchemy import func, select
 
 from crm.db import db
 from crm.lib.clock import utcnow
-from crm.models import AgentStatus, Chat, ChatEvent, Message, RoutingRule, RuleAction, Setting
+from crm.models import (
+    AgentStatus,
+    AuditLog,
+    Chat,
+    ChatEvent,
+    Message,
+    RoutingRule,
+    RuleAction,
+    Setting,
+)
 from crm.services.settings import read_setting
 from tests.cast import Cast
 from tests.factories import (
@@ -71,6 +80,9 @@ def test_the_order_is_saved_and_no_rule_is_lost(cast: Cast, browse: Browse):
     rows = db.session.scalars(select(RoutingRule).order_by(RoutingRule.priority.desc())).all()
     assert [row.name for row in rows] == ["Tres", "Uno", "Dos"]
     assert [row.is_active for row in rows] == [True, False, True]
+    noted = db.session.scalar(select(AuditLog.changes).where(AuditLog.action == "rules.order"))
+    assert noted["before"]["order"] == ["Uno", "Dos", "Tres"]
+    assert noted["after"]["order"] == ["Tres", "(Uno)", "Dos"]
 
 
 def test_a_dry_run_says_rule_and_agent_and_touches_nothing(cast: Cast, browse: Browse):
