@@ -82,3 +82,47 @@ def _listed(extras: list[str]) -> str:
 def _who(sender: Sender) -> str:
     identities: list[tuple[str, Any]] = list(sender.identities)
     return "+".join(value for kind, value in identities if kind != "parent_user_id") or "nobody"
+
+
+def detail_all(events: list[Event]) -> str:
+    return SEPARATOR.join(detail(event) for event in events) or "nothing"
+
+
+def detail(event: Event) -> str:
+    """What the short line leaves out: which id, when, and each value that was kept of it."""
+    at = getattr(event, "sent_at", None) or getattr(event, "occurred_at", None)
+    told: dict[str, Any] = {
+        "number": event.phone_number_id,
+        "id": getattr(event, "whatsapp_message_id", None) or getattr(event, "call_id", None),
+        "at": f"{at:%Y-%m-%dT%H:%M:%S}" if at else None,
+    }
+    match event:
+        case InboundMessage() | EchoedMessage():
+            sender = event.sender if isinstance(event, InboundMessage) else event.recipient
+            told |= {"mime": event.mime_type, "name": sender.profile_name, "user": sender.username}
+            told |= {key: value for key, value in (event.metadata or {}).items() if key != "raw"}
+        case Receipt():
+            told |= {"opaque": event.opaque_id, "pricing": event.pricing}
+            told["errors"] = [vars_of(error) for error in event.errors]
+        case AccountEvent():
+            told |= {"account": event.account_id} | event.value
+    return " ".join(_flat(told)) or "-"
+
+
+def vars_of(error: Any) -> dict[str, Any]:
+    return {name: getattr(error, name) for name in ("code", "title", "message", "details")}
+
+
+def _flat(value: Any, name: str = "") -> list[str]:
+    """{'a': {'b': 1}} -> ['a.b=1']; nothing for what is not told, long texts by their ends."""
+    if isinstance(value, dict):
+        parts = value.items()
+    elif isinstance(value, list | tuple):
+        parts = ((str(place), part) for place, part in enumerate(value))
+    elif value in (None, ""):
+        return []
+    else:
+        shown = " ".join(str(value).split())
+        return [f"{name}={shown if len(shown) < 40 else f'{shown[:16]}…{shown[-16:]}'}"]
+    dot = f"{name}." if name else ""
+    return [line for key, part in parts for line in _flat(part, f"{dot}{key}")]

@@ -14,7 +14,7 @@ from crm.providers.base import EchoedMessage, InboundMessage, Problem, Receipt
 from crm.providers.wppconnect.kinds import usable_file
 from crm.providers.wppconnect.webhook import parse, read_message
 from tests.providers.deliveries import COLLECTED, OWN
-from tests.providers.describing import describe_all
+from tests.providers.describing import describe_all, detail_all
 from tests.providers.test_collected import EXPECTED
 
 ROWS = [json.loads(line) for line in (OWN / "wppconnect.jsonl").read_text("utf-8").splitlines()]
@@ -33,7 +33,7 @@ def collected() -> list[Path]:
 @pytest.mark.parametrize("file", collected(), ids=lambda file: file.stem)
 def test_it_reads_each_collected_body_as_the_table_says(file: Path) -> None:
     events = parse(json.loads(file.read_bytes()), number_id=NUMBER)
-    assert describe_all(events) == EXPECTED[file.stem]
+    assert (describe_all(events), detail_all(events)) == EXPECTED[file.stem]
 
 
 def test_the_table_and_the_collection_are_the_same_bodies() -> None:

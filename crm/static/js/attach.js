@@ -176,9 +176,11 @@ function sheet(file, told) {
   const big = part(".big-file");
   if (told?.thumbnail) {
     const image = new Image();
+    const icon = $(".icon", big);
     image.src = told.thumbnail;
     image.alt = "";
-    $(".icon", big).replaceWith(image);
+    image.onerror = () => image.replaceWith(icon);
+    icon.replaceWith(image);
   }
   $("b", big).textContent = told?.name ?? file.name;
   $("span", big).textContent = sizeOf(file.size);
