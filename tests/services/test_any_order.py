@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
 from crm.db import atomic, db
 from crm.lib.clock import utcnow
-from crm.models import Chat, Client, Message, WhatsappNumber
+from crm.models import Chat, Client, ClientConsent, MediaFetch, Message, WhatsappNumber
 from crm.providers.meta.webhook import parse
 from crm.services import inbox
 from crm.services.messages.inbound import receive
@@ -27,7 +27,10 @@ from tests.services.way_in import edit, react, revoke
 
 BEGIN = int(utcnow().timestamp()) - 20_000
 OURS = "576015550101"
-KINDS = ("text", "text", "echo", "react", "edit", "revoke", "status", "ours", "call")
+KINDS = (
+    "text", "text", "echo", "react", "edit", "revoke", "status", "ours", "call", "photo", "wish",
+    "refusal",
+)  # fmt: skip
 runs = itertools.count(1)
 
 
@@ -47,14 +50,13 @@ def talks(draw: st.DrawFn) -> list[Step]:
     at, steps = 0, []
     for _ in range(draw(st.integers(2, 9))):
         at += draw(st.sampled_from([2, 40, 300]))
-        kind = draw(
-            st.sampled_from(
-                ["text", "text", "echo", "react", "edit", "revoke", "status", "ours", "call"]
-            )
-        )
+        kind = draw(st.sampled_from(KINDS))
         emoji = ["👍", "❤️", ""]
         ticks = ["sent", "delivered", "read", "played", "failed"]
-        choices = {"react": emoji, "ours": emoji, "status": ticks, "call": ["connect", "terminate"]}
+        choices = {
+            "react": emoji, "ours": emoji, "status": ticks, "call": ["connect", "terminate"],
+            "wish": ["stop", "resume"],
+        }  # fmt: skip
         word = draw(st.sampled_from(choices.get(kind, [""])))
         steps.append(Step(kind, at, draw(st.integers(0, 2)), word))
     return steps
@@ -125,6 +127,14 @@ class Run:
         match step.kind:
             case "text":
                 return body(words(wamid, f"texto {step.at}", **who))
+            case "refusal":
+                return body(words(wamid, "BAJA", **who))
+            case "photo":
+                return body(typed(wamid, "image", {"id": wamid, "mime_type": "image/jpeg"}, **who))
+            case "wish":
+                wish = {"wa_id": self.sender, "category": "marketing_messages", "timestamp": at}
+                wishes = [{**wish, "value": step.word}]
+                return body(field="user_preferences", user_preferences=wishes)
             case "react":
                 return body({**react(wamid, about, step.word, at), "from": self.sender})
             case "ours":
@@ -160,7 +170,19 @@ class Run:
             ),
             "counts": (sum(c.message_count for c in chats), sum(c.unread_count for c in chats)),
             "live": [self._chat(chat) for chat in live],
+            "fetches": self._fetches(),
+            "advertising": self._wish(),
         }
+
+    def _fetches(self) -> int:
+        mine = db.session.query(MediaFetch).join(Message, Message.id == MediaFetch.message_id)
+        return mine.filter(Message.client_id == self.client_id).count()
+
+    def _wish(self) -> tuple[Any, ...]:
+        client = db.session.get_one(Client, self.client_id)
+        proofs = db.session.query(ClientConsent).filter_by(client_id=self.client_id)
+        told = sorted((str(p.value), p.source, self._since(p.occurred_at) or 0) for p in proofs)
+        return client.opt_in, self._since(client.opt_in_date), told
 
     def _messages(self, live: Sequence[Chat]) -> list[Any]:
         rows = db.session.query(Message).filter_by(client_id=self.client_id)
@@ -202,6 +224,9 @@ class Run:
         return int(at.timestamp()) - BEGIN if at is not None else None
 
 
+REFUSED, AGREED = Step("refusal", 10), Step("wish", 400, word="resume")
+
+
 @pytest.fixture
 def number(database: Flask) -> WhatsappNumber:
     number = make_number(campaign=make_campaign(), meta_phone_number_id=PHONE_NUMBER_ID)
@@ -217,6 +242,7 @@ def number(database: Flask) -> WhatsappNumber:
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(talks_and_ways())
+@example(([REFUSED, AGREED], [[[AGREED]], [[REFUSED]]]))
 def test_whatever_the_order_the_state_is_the_same(
     number: WhatsappNumber, case: tuple[list[Step], list[list[list[Step]]]]
 ) -> None:

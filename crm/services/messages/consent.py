@@ -8,9 +8,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import update
-
-from crm.db import db
 from crm.lib.text import fold
 from crm.models import Client, ConsentValue
 from crm.providers.base import InboundMessage
@@ -45,7 +42,6 @@ def apply_opt_out(client_id: int, message: InboundMessage) -> bool:
         source="word",
         detail=f"{(message.content or '').strip()[:40]} ({message.whatsapp_message_id})",
     )
-    db.session.execute(update(Client).where(Client.id == client_id).values(opt_in=False))
     return True
 
 

@@ -1,12 +1,14 @@
 """Opting out of advertising and in again, as customers tell WhatsApp itself; kept with proof.
 
 `clients.opt_in_date` is set while advertising is wished for; without it only service replies leave.
-The newest choice counts, whatever comes first. An agent's own opt-out (`opt_in`) is another matter.
+The newest choice counts, whatever comes first. `opt_in` goes with a word of the customer's own, or
+by an agent's hand.
 """
 
 from __future__ import annotations
 
 from datetime import datetime
+from itertools import takewhile
 
 from sqlalchemy import select, text
 
@@ -24,11 +26,11 @@ KEEP = text("""
     VALUES (:client_id, :category, :value, :source, :detail, :at)
     ON CONFLICT DO NOTHING
 """)
-# Of two at the same moment the stop counts.
-LATEST = text("""
-    SELECT value, occurred_at FROM client_consents
+# The newest first; of two at the same moment the stop counts.
+TOLD = text("""
+    SELECT value, source, occurred_at FROM client_consents
     WHERE client_id = :client_id AND category = :category
-    ORDER BY occurred_at DESC, value = 'stop' DESC LIMIT 1
+    ORDER BY occurred_at DESC, value = 'stop' DESC
 """)
 
 
@@ -72,15 +74,18 @@ def record_consent(
     db.session.execute(KEEP, values)
     if category != MARKETING:
         return
-    latest = db.session.execute(LATEST, values).one()
+    told = db.session.execute(TOLD, values).all()
+    stops = list(takewhile(lambda choice: choice.value == ConsentValue.STOP, told))
     client = db.session.scalars(
         select(Client)
         .where(Client.id == client_id)
         .with_for_update(key_share=True)
         .execution_options(populate_existing=True)
     ).one()
-    if latest.value == ConsentValue.STOP:
-        client.opt_in_date = None
+    if not stops:
+        client.opt_in, client.opt_in_date = True, told[0].occurred_at
     else:
-        client.opt_in, client.opt_in_date = True, latest.occurred_at
+        client.opt_in_date = None
+        # Said to us, and not taken back since, whichever of the two came first.
+        client.opt_in = client.opt_in and all(choice.source != "word" for choice in stops)
     db.session.flush()
