@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-ALL = ("webhooks", "sockets", "ring", "routing", "places", "delivery", "ledger")
+ALL = ("webhooks", "sockets", "ring", "routing", "places", "delivery", "ledger", "search")
 
 
 def main(arguments: list[str]) -> int:

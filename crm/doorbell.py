@@ -41,6 +41,7 @@ class JobSpec:
 JOBS = {
     "messages.deliver": JobSpec("delivery", 90),
     "messages.watch": JobSpec("slow", 60),
+    "messages.read_words": JobSpec("slow", 120),
     "routing.route": JobSpec("routing", 60),
     "routing.drain": JobSpec("routing", 60),
     "routing.serve": JobSpec("routing", 60),

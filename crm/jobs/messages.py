@@ -27,7 +27,7 @@ from crm.providers.clients import ProviderClients
 from crm.providers.meta.client import MetaClient
 from crm.providers.outbound import SendsMessages
 from crm.providers.wppconnect.client import WppConnectClient
-from crm.services.messages import delivery, outcomes, receipts, replay, stuck
+from crm.services.messages import delivery, outcomes, receipts, replay, stuck, words
 from crm.services.messages.backoff import Backoff
 from crm.services.messages.claims import Claim, Settings
 from crm.services.messages.starting import Started
@@ -233,6 +233,16 @@ def import_history(key: str) -> None:
             db.session.remove()
             if shutdown.is_asked():
                 return
+
+
+@job("messages.read_words")
+def read_words(key: str) -> None:
+    """Keep the search's words up with the messages; after an upgrade, all that there are."""
+    end = time.monotonic() + SECONDS
+    while unit(words.read_some):
+        if time.monotonic() > end or shutdown.is_asked():
+            ring("messages.read_words", key)
+            return
 
 
 @job("messages.watch")

@@ -22,7 +22,7 @@ from crm.models import ScheduledRun
 from crm.services import agents, alarms, emails, routing
 from crm.services.ledger import replays, watching
 from crm.services.media.claims import find_due_fetches
-from crm.services.messages import presence
+from crm.services.messages import presence, words
 from crm.services.messages.delivery import find_due_numbers
 from crm.services.messages.replay import find_deferred
 from crm.services.wppconnect import gaps, reconciling, sessions
@@ -104,6 +104,7 @@ SWEEPS: tuple[Sweep, ...] = (
     Sweep("media.fetch", find_due_fetches),
     Sweep("alarms.announce", alarms.find_unannounced),
     Sweep("messages.import_history", find_deferred),
+    Sweep("messages.read_words", words.find_unread),
     Sweep("ledger.watch", watching.has_news),
     Sweep("ledger.replay", replays.find_open_replays),
     Sweep("ledger.serve", replays.find_served_numbers),

@@ -29,17 +29,6 @@ def fold(text: str) -> str:
     return "".join(char for char in decomposed if not unicodedata.combining(char))
 
 
-def find_folded(text: str, wanted: str) -> tuple[int, int] | None:
-    """Where `wanted` (folded already) begins and ends in `text`, whatever accents and capitals."""
-    folded, places = [], []
-    for place, char in enumerate(text):
-        for part in fold(char):
-            folded.append(part)
-            places.append(place)
-    at = "".join(folded).find(wanted) if wanted else -1
-    return None if at < 0 else (places[at], places[at + len(wanted) - 1] + 1)
-
-
 def shorten(text: str, length: int) -> str:
     """At most `length` characters, on one line, with an ellipsis where something was cut."""
     line = " ".join(text.split())

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from sqlalchemy import BigInteger, ForeignKey, Index, String, Text, UniqueConstraint, text
+from sqlalchemy.dialects.postgresql import TSVECTOR
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from crm.db import Model, Timestamp
@@ -210,6 +211,34 @@ class Message(Model):
     user: Mapped[User | None] = relationship()
     media_file: Mapped[File | None] = relationship()
     queued: Mapped[QueuedMessage | None] = relationship(back_populates="message")
+
+
+class MessageWords(Model):
+    """The words of a message's content, for the search; written a moment after the message.
+
+    Beside the messages and not in them: a message is updated with each of its ticks, and would
+    carry its words through this index every time. `services/messages/words.py` keeps it.
+    """
+
+    __tablename__ = "message_words"
+    __table_args__ = (
+        Index(
+            "idx_message_words_words",
+            "words",
+            postgresql_using="gin",
+            # One job writes here, in sets; who searches should not read a list of what is not
+            # sorted in yet.
+            postgresql_with={"fastupdate": "off"},
+        ),
+    )
+
+    message_id: Mapped[int] = mapped_column(
+        BigInteger,
+        ForeignKey("messages.id", ondelete="CASCADE"),
+        primary_key=True,
+        autoincrement=False,
+    )
+    words: Mapped[str] = mapped_column(TSVECTOR)
 
 
 class QueuedMessage(Model):

@@ -373,4 +373,4 @@ def test_more_rows_do_not_cost_more_queries(cast):
         costs.append((listed, len(statements) - listed))
         repr((page, thread))  # nothing is loaded late
     assert costs[0] == costs[1]
-    assert costs[0] == (2, 5)
+    assert costs[0] == (3, 5)

@@ -15,6 +15,7 @@ from typing import Any
 from sqlalchemy import text
 
 from crm.db import db
+from crm.services.messages import words
 from crm.services.messages.announcing import announce_ticks, lock_chats
 
 TARGETS = text("""
@@ -67,6 +68,7 @@ def _fold(wamids: Sequence[str]) -> None:
     rows = [_folded(message_id, said) for message_id, said in changes.items()]
     if rows:
         db.session.execute(WRITE, {"rows": json.dumps(rows)})
+        words.read_again(changes)
 
 
 def _folded(message_id: int, changes: Sequence[Any]) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from crm.db import db
 from crm.doorbell import ring_on_commit
 from crm.models import Direction
 from crm.providers.base import HistoricMessage, HistoryChunk, InboundMessage
+from crm.services.messages import words
 from crm.services.messages.changes import apply_changes
 from crm.services.messages.ledger import Post
 from crm.services.messages.senders import Person, claim_clients
@@ -80,7 +81,9 @@ KEEP = text("""
         SELECT id, :number_id FROM kept WHERE metadata -> 'media' ? 'id'
         ON CONFLICT DO NOTHING
     )
-    SELECT count(*), count(*) FILTER (WHERE metadata -> 'media' ? 'id') FROM kept
+    SELECT count(*) AS new, count(*) FILTER (WHERE metadata -> 'media' ? 'id') AS files,
+           array_agg(id) AS ids
+    FROM kept
 """)
 
 # A chat of the past says what stands in it: its counts and its span are read from there.
@@ -178,8 +181,10 @@ def _keep(
     rows = list(_rows(told, people, chats))
     for start in range(0, len(rows), ROWS):
         values = {"rows": json.dumps(rows[start : start + ROWS]), "number_id": number.id}
-        kept, with_file = db.session.execute(KEEP, values).one()
-        new, files = new + kept, files + with_file
+        kept = db.session.execute(KEEP, values).one()
+        # A placeholder whose file has come says more than it did.
+        words.read_again(kept.ids or [])
+        new, files = new + kept.new, files + kept.files
     if files:
         ring_on_commit("media.fetch", number.id)
     return new
