@@ -4,8 +4,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-revision = "0021_message_words"
-down_revision = "0020_rule_drafts"
+revision = "0023_message_words"
+down_revision = "0022_ledger_seldom_number"
 branch_labels = None
 depends_on = None
 
