@@ -100,7 +100,7 @@ def _is_shown(message: Any) -> tuple[ColumnElement[bool], ...]:
 
 
 def _named(words: list[str]) -> Iterator[Select[int]]:
-    """Chats by the client's names and company, and by the case number where digits are asked for."""
+    """By the client's names and company, and by the case number where digits are asked for."""
     name = folded(func.concat_ws(" ", Client.first_name, Client.last_name, Client.company))
     yield _chats_of(*(name.like(_inside(word)) for word in words))
     # At WhatsApp: @username or the profile's name, whatever we call the client.
