@@ -81,8 +81,8 @@ def test_the_order_is_saved_and_no_rule_is_lost(cast: Cast, browse: Browse):
     assert [row.name for row in rows] == ["Tres", "Uno", "Dos"]
     assert [row.is_active for row in rows] == [True, False, True]
     noted = db.session.scalar(select(AuditLog.changes).where(AuditLog.action == "rules.order"))
-    assert noted["before"]["order"] == ["Uno", "Dos", "Tres"]
-    assert noted["after"]["order"] == ["Tres", "(Uno)", "Dos"]
+    assert noted["order"]["before"] == ["Uno", "Dos", "Tres"]
+    assert noted["order"]["after"] == ["Tres", "(Uno)", "Dos"]
 
 
 def test_a_dry_run_says_rule_and_agent_and_touches_nothing(cast: Cast, browse: Browse):

@@ -122,8 +122,8 @@ def test_many_changes_are_tried_together_and_put_in_force_in_one_step(house: Hou
     assert deeds == ["rules.create", "rules.delete", "rules.order", "rules.update", "rules.update"]
     order = db.session.scalar(select(AuditLog.changes).where(AuditLog.action == "rules.order"))
     # As it was before the first of these changes, the one that is gone included.
-    assert order["before"]["order"] == [name if on else f"({name})" for name, on in stood]
-    assert order["after"]["order"] == ["Saludos", "Precio", "Pagos"]
+    assert order["order"]["before"] == [name if on else f"({name})" for name, on in stood]
+    assert order["order"]["after"] == ["Saludos", "Precio", "Pagos"]
 
 
 def test_a_draft_is_one_person_s_and_is_dropped_without_a_trace(house: House):
