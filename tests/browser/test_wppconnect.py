@@ -140,8 +140,11 @@ def test_a_phone_is_linked_talks_is_cut_and_loses_nothing(
     expect(part.get_by_alt_text("Código QR para vincular el teléfono")).to_be_visible(
         timeout=PATIENCE
     )
-    # A person closes it: nobody starts it again, and the alarm is over.
+    told = admin.locator(".overview .summary")
+    expect(told).to_contain_text("no está conectado", timeout=PATIENCE)
+    # A person closes it: nobody starts it again, and the alarm is over, on the open page as well.
     part.get_by_role("button", name="Desconectar").click()
     expect(part.get_by_role("status")).to_have_text("Sin conectar", timeout=PATIENCE)
+    expect(told).to_have_count(0, timeout=PATIENCE)
     open_alarms = "SELECT count(*) FROM alarms WHERE kind = 'session_lost' AND ended_at IS NULL"
     assert stack.query(open_alarms) == [(0,)]

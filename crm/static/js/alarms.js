@@ -42,7 +42,12 @@ document.addEventListener("click", (event) => {
   store.set(KEY, $("#alarm-note").dataset.alarm);
   hidePutAway();
 });
-document.addEventListener("crm:event", ({ detail }) => detail.name === "alarms" && look());
+document.addEventListener("crm:event", ({ detail }) => {
+  if (detail.name !== "alarms") return;
+  look();
+  // What shows the state of a number asks for itself again (hx-trigger).
+  document.dispatchEvent(new Event("crm:alarms"));
+});
 document.addEventListener("crm:connection", ({ detail }) => detail.state === "live" && look());
 setInterval(() => document.documentElement.dataset.live !== "live" && !document.hidden && look(), UNSURE_EVERY);
 hidePutAway();
