@@ -246,7 +246,7 @@ def delete_campaign(campaign: Campaign) -> None:
     )
     if open_chats:
         raise Conflict(
-            "This campaign has %(count)s open chats. Close or move them first.", count=open_chats
+            "This campaign still has open chats (%(count)s). Close or move them first.", count=open_chats
         )
     linked = db.session.scalar(
         select(func.count())
@@ -260,7 +260,7 @@ def delete_campaign(campaign: Campaign) -> None:
     )
     if linked:
         raise Conflict(
-            "This campaign has %(count)s active numbers. Take them out of it first.", count=linked
+            "Numbers of this campaign are switched on (%(count)s). Take them out of it first.", count=linked
         )
     campaign.deleted_at = func.now()
     campaign.status = CampaignStatus.ENDED

@@ -275,13 +275,13 @@ def test_deleting_asks_for_the_name_and_refuses_what_is_in_use(admin, cast):
     assert admin.post(path, data={"confirm_name": "Otra"}).status_code == 422
     chat = make_chat(campaign=cast.sales, number=cast.number, status=ChatStatus.QUEUED)
     db.session.commit()
-    assert "1 open chats" in admin.post(path, data={"confirm_name": "ventas"}).text
+    assert "open chats (1)" in admin.post(path, data={"confirm_name": "ventas"}).text
     chat.status, chat.closed_at = ChatStatus.CLOSED, func.now()
     db.session.commit()
     for status in ("active", "disconnected"):
         cast.number.status = status
         db.session.commit()
-        assert "active numbers" in admin.post(path, data={"confirm_name": "Ventas"}).text
+        assert "switched on (1)" in admin.post(path, data={"confirm_name": "Ventas"}).text
     cast.number.status = "inactive"
     db.session.commit()
     assert admin.post(path, data={"confirm_name": "Ventas"}).status_code == 302
