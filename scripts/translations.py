@@ -34,7 +34,16 @@ KEYWORDS = {
     "ngettext": (1, 2),
 }
 # Tables whose strings people read, by the name that they are assigned to.
-WORD_TABLES = {"OURS", "BRIEF", "CLOSER", "NOTES", "EMPTY_WORDS", "LONG_WORDS", "MANAGEMENT_WORDS"}
+WORD_TABLES = {
+    "OURS",
+    "BRIEF",
+    "REFUSALS",
+    "CLOSER",
+    "NOTES",
+    "EMPTY_WORDS",
+    "LONG_WORDS",
+    "MANAGEMENT_WORDS",
+}
 WORD_ATTRIBUTES = {"message", "error_message", "refused"}
 WORD_CALLS = {
     "Meaning",

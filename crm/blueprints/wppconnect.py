@@ -57,6 +57,7 @@ EVENT_WORDS = {
     "lost": _l("Connection lost"),
     "expired": _l("The code was not scanned in time"),
     "refused": _l("The server refused"),
+    "wrong_phone": _l("Another phone scanned the code"),
     "unreachable": _l("The server did not answer"),
     "reset": _l("The start hung: closed and started again"),
 }

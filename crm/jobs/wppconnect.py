@@ -13,6 +13,7 @@ from flask import current_app
 from crm.config import Config
 from crm.db import atomic, database_now, db, retrying
 from crm.doorbell import job
+from crm.models import SessionState
 from crm.providers.base import Event
 from crm.providers.wppconnect.client import WppConnectChannel
 from crm.providers.wppconnect.gateway import GatewayError, ServerState, WppConnectGateway
@@ -58,6 +59,8 @@ def look(
         if target.token is None:
             target = renew_token(target, gateway, config)
         server = gateway.find_state(target.channel)
+        if has_other_phone(target, server, gateway):
+            return None, step(target.standing, "wrong_phone", limits), "wrong_phone"
         found = step(target.standing, server.word, limits)
         act(target, found, gateway, config)
     except GatewayError as error:
@@ -66,6 +69,14 @@ def look(
             return None, found, error.reason
         return _renewed(target, found, gateway, config, limits)
     return server, found, ""
+
+
+def has_other_phone(target: Target, server: ServerState, gateway: WppConnectGateway) -> bool:
+    """Somebody scanned with another phone: asked once, as the session comes up."""
+    if server.word != "CONNECTED" or target.standing.state is SessionState.CONNECTED:
+        return False
+    linked = gateway.find_own_phone(target.channel)
+    return linked is not None and not target.is_phone(linked)
 
 
 def _renewed(

@@ -246,7 +246,8 @@ def delete_campaign(campaign: Campaign) -> None:
     )
     if open_chats:
         raise Conflict(
-            "This campaign still has open chats (%(count)s). Close or move them first.", count=open_chats
+            "This campaign still has open chats (%(count)s). Close or move them first.",
+            count=open_chats,
         )
     linked = db.session.scalar(
         select(func.count())
@@ -260,7 +261,8 @@ def delete_campaign(campaign: Campaign) -> None:
     )
     if linked:
         raise Conflict(
-            "Numbers of this campaign are switched on (%(count)s). Take them out of it first.", count=linked
+            "Numbers of this campaign are switched on (%(count)s). Take them out of it first.",
+            count=linked,
         )
     campaign.deleted_at = func.now()
     campaign.status = CampaignStatus.ENDED

@@ -235,7 +235,8 @@ def delete_number(number: WhatsappNumber) -> None:
     )
     if open_chats:
         raise Conflict(
-            "This number still has open chats (%(count)s). Close or move them first.", count=open_chats
+            "This number still has open chats (%(count)s). Close or move them first.",
+            count=open_chats,
         )
     for link in db.session.scalars(
         select(CampaignNumber).where(CampaignNumber.whatsapp_number_id == number.id)

@@ -133,13 +133,13 @@ class Wpp:
             self._close(number_id)
             self.post(number_id, "status-find", {"status": "autocloseCalled"})
 
-    def scan(self, number_id: str) -> None:
-        """Somebody holds the line's phone before the QR code."""
+    def scan(self, number_id: str, *, phone: str = "") -> None:
+        """Somebody holds the line's phone (or another one: `phone`, digits) before the QR code."""
         number = self._known(number_id)
         if self.session(number_id).status != "QRCODE":
             raise CustomerError("That line shows no QR code now. Start the session in Charla.")
         self.post(number_id, "status-find", {"status": "qrReadSuccess"})
-        self._connect(self._keep(number, linked=True), "inChat")
+        self._connect(self._keep(number, linked=True, own_phone=phone), "inChat")
 
     def _connect(self, number: Row, word: str) -> None:
         session = self.session(number["id"])

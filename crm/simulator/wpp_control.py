@@ -14,11 +14,12 @@ bp.register_error_handler(CustomerError, refuse)
 def wppconnect(number_id: str, what: str) -> Response:
     """The phone of a WPPConnect line: scan, unlink, lose (the server's browser dies), write.
 
+    scan: with which phone (phone); without it the server does not tell whose it is.
     write: the line's owner writes to a customer on the phone itself: wa_id, text.
     """
     sim, body = simulator(), asked()
     if what == "scan":
-        sim.wpp.scan(number_id)
+        sim.wpp.scan(number_id, phone=wire.digits_of(str(body.get("phone") or "")))
     elif what == "unlink":
         sim.wpp.unlink(number_id)
     elif what == "lose":

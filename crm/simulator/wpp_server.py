@@ -118,6 +118,12 @@ class WppServer:
         connected = self._wpp.is_connected(number["id"])
         return 200, {"status": connected, "message": "Connected" if connected else "Disconnected"}
 
+    def _get_get_phone_number(self, number: Row, *_: Any) -> Answer:
+        self._sends.connected(number)
+        phone = number.get("own_phone")
+        wid = f"{phone}@c.us" if phone else None
+        return 200, {"status": "success", "response": wid, "mapper": "device"}
+
     def _post_close_session(self, number: Row, *_: Any) -> Answer:
         if not self._wpp.close(number["id"]):
             return 500, {"status": False, "message": "Error closing session", "error": {}}

@@ -83,6 +83,17 @@ class WppConnectGateway:
     def find_state(self, channel: WppConnectChannel) -> ServerState:
         return _state(self._json(channel, "status-session"))
 
+    def find_own_phone(self, channel: WppConnectChannel) -> str | None:
+        """Digits of the phone that is linked; None where the server does not tell."""
+        try:
+            body = self._json(channel, "get-phone-number")
+        except GatewayError as error:
+            if error.reason != "odd_answer":
+                raise
+            return None
+        wid = read_wid(body.get("response")) if isinstance(body, dict) else None
+        return wid.phone if wid else None
+
     def close(self, channel: WppConnectChannel) -> None:
         """Close the browser, the link stays. 500 where it was stuck or never started: as good."""
         answer = self._call(lambda: self._post(channel, "close-session", {}))

@@ -82,7 +82,7 @@ def step(standing: Standing, word: str, limits: Limits) -> Step:
             return _closed(standing)
         case "wrong_token":
             return Step(standing.state, Action.RENEW_TOKEN, STARTING_SECONDS)
-        case "wrong_key" | "inner_address":
+        case "wrong_key" | "inner_address" | "wrong_phone":
             return Step(SessionState.REFUSED, wait_seconds=SLOW_SECONDS)
         case "unreachable" | "odd_answer" | "disconnected":
             return Step(SessionState.UNREACHABLE, wait_seconds=_patience(standing))

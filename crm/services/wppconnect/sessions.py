@@ -21,6 +21,7 @@ from sqlalchemy import func, select, text
 from crm.db import database_now, db
 from crm.doorbell import ring_on_commit
 from crm.lib.crypto import DecryptionError, decrypt, encrypt
+from crm.lib.phone import spellings
 from crm.models import (
     AlarmKind,
     NumberEvent,
@@ -57,6 +58,11 @@ class Target:
     token: str | None = field(repr=False)
     webhook_secret: str = field(repr=False)
     standing: Standing
+    phone: str
+
+    def is_phone(self, digits: str) -> bool:
+        """Whether the number's own phone may be written so."""
+        return self.phone in spellings(digits)
 
     @property
     def channel(self) -> WppConnectChannel:
@@ -173,6 +179,7 @@ def target_of(number: WhatsappNumber, session: WppconnectSession, *, keys: Seque
             hint=session.hint,
             was_connected=session.history_from is not None,
         ),
+        phone=number.phone_number.removeprefix("+"),
     )
 
 
@@ -227,7 +234,14 @@ def record_step(
     session.hint = None
     session.check_at = now + timedelta(seconds=step.wait_seconds)
     before = session.state
-    move(session, number, step.state)
+    if detail == "wrong_phone":
+        # What that phone's customers write is none of ours: the address opens nothing any more, and
+        # the next start tells another one.
+        session.webhook_secret, session.webhook_secret_hash = "", secrets.token_hex(32)
+        if before is not step.state:
+            move(session, number, step.state, event=detail)
+    else:
+        move(session, number, step.state)
     if step.state is SessionState.CONNECTED:
         _connected(session, number, is_new=before is not SessionState.CONNECTED)
     elif step.state is not SessionState.CONNECTED:
@@ -276,6 +290,7 @@ def _not_connected(
 
 
 REFUSALS = {
+    "wrong_phone": "The phone that scanned the code is not the one of this number.",
     "wrong_key": "The WPPConnect server does not accept the secret key.",
     "inner_address": (
         "The WPPConnect server's address is inside the network and not allowed: "

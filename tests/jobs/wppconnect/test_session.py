@@ -90,6 +90,29 @@ def test_a_wrong_key_is_said_and_nothing_is_sent(line: Line) -> None:
     assert "secret key" in (line.number.last_error or "")
 
 
+def test_another_phone_than_the_numbers_own_is_refused_and_its_customers_stay_out(
+    line: Line,
+) -> None:
+    line.connect()
+    line.until("qr")
+    line.order("scan", phone="573009998877")
+    line.until("refused")
+    assert line.number.status is NumberStatus.PENDING
+    assert "not the one of this number" in (line.number.last_error or "")
+    line.say("¿Es la panadería?")
+    assert line.check() == "refused"
+    assert line.messages() == []
+    # Logged out and scanned with the right one, however WhatsApp writes it.
+    line.order("unlink")
+    line.connect()
+    line.until("qr")
+    line.order("scan", phone=line.number.phone_number)
+    line.until("connected")
+    line.say("Hola")
+    line.wait(lambda: line.texts() == ["Hola"])
+    assert line.events() == ["starting", "qr", "wrong_phone", "starting", "qr", "connected"]
+
+
 def test_a_server_that_is_away_is_asked_again(line: Line) -> None:
     number = line.number
     number.wppconnect_server_url = "http://127.0.0.1:9"
