@@ -22,6 +22,23 @@ SPELLINGS = (
 )
 
 
+# A number without its country is one of ours.
+HOME = "CO"
+
+
+def read_dialled(text: str) -> str | None:
+    """What a person writes, '300 123 4567' or '+52 55 1234 5678', as digits with the country's
+    code; None for what is no phone number.
+    """
+    try:
+        parsed = phonenumbers.parse(text, HOME)
+    except phonenumbers.NumberParseException:
+        return None
+    if not phonenumbers.is_possible_number(parsed):
+        return None
+    return phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164).lstrip("+")
+
+
 def phone_of(wa_id: str | None) -> str | None:
     """'573001234567' -> '+573001234567'; None for what is no phone number."""
     return f"+{wa_id}" if wa_id and PHONE.fullmatch(wa_id) else None

@@ -10,13 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
-import phonenumbers
 from sqlalchemy import or_, select
 from sqlalchemy.dialects.postgresql import insert
 
 from crm.db import db
 from crm.errors import Conflict, Invalid, NotFound
-from crm.lib.phone import country_of, spellings
+from crm.lib.phone import country_of, read_dialled, spellings
 from crm.models import (
     Campaign,
     CampaignNumber,
@@ -40,7 +39,6 @@ from crm.services.messages import window
 from crm.services.messages.consent import has_agreed
 
 MOST_CLIENTS = 12
-HOME = "CO"
 
 
 class NoNumber(Conflict):
@@ -128,13 +126,10 @@ def add_client(phone: str, *, first_name: str, created_by: int) -> Client:
 
 def read_phone(text: str) -> str:
     """ "300 123 4567" or "+52 55 1234 5678" -> digits with the country's code."""
-    try:
-        parsed = phonenumbers.parse(text, HOME)
-    except phonenumbers.NumberParseException:
-        parsed = None
-    if parsed is None or not phonenumbers.is_possible_number(parsed):
+    wa_id = read_dialled(text)
+    if wa_id is None:
         raise Invalid("Write the number with its country: +57 300 123 4567.")
-    return phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164).lstrip("+")
+    return wa_id
 
 
 def look_ahead(scope: Scope, *, client_id: int, campaign_id: int) -> Beginning:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from itertools import groupby
 
 from crm.errors import Invalid, NotFound
+from crm.lib.person import format_phone
+from crm.lib.phone import read_dialled
 from crm.providers.outbound import (
     Buttons,
     ContactCard,
@@ -27,8 +28,14 @@ from crm.providers.outbound import (
 
 Values = Mapping[str, str]
 MOST_BUTTONS, MOST_ROWS = 3, 10
+# What a map's address says of the place itself; its "@4.61,-74.08" is the middle of the screen.
+PIN = re.compile(r"!3d(-?\d{1,3}\.\d+)!4d(-?\d{1,3}\.\d+)")
+# As Spanish writes decimals: "4,6097; -74,0817".
+WITH_COMMAS = re.compile(r"\s*(-?\d{1,3},\d+)\s*[;,\s]\s*(-?\d{1,3},\d+)\s*")
 # "4.61, -74.08", or the address of a map with "@4.61,-74.08" or "q=4.61,-74.08" in it.
 PLACE = re.compile(r"(?:^|[@=/])\s*(-?\d{1,3}(?:\.\d+)?)\s*,\s*(-?\d{1,3}(?:\.\d+)?)")
+# Links of a phone's "Share": the place stands only where they lead.
+SHORT = re.compile(r"https?://(maps\.app\.goo\.gl|goo\.gl/maps|waze\.com/ul/h|maps\.apple/p)", re.I)
 
 
 def content_of(kind: str, values: Values) -> Content:
@@ -45,12 +52,16 @@ def _words(values: Values, name: str) -> str:
 
 
 def _location(values: Values) -> Location:
-    place = PLACE.search(_words(values, "place"))
+    given = _words(values, "place")
+    place = PIN.search(given) or WITH_COMMAS.fullmatch(given) or PLACE.search(given)
+    if place is None and SHORT.match(given):
+        raise Invalid("A short link hides the place: open it, and copy the long one from there.")
     if place is None:
         raise Invalid("Paste the coordinates (4.6097, -74.0817) or the link of a map.")
+    latitude, longitude = (float(number.replace(",", ".")) for number in place.groups())
     return Location(
-        latitude=float(place.group(1)),
-        longitude=float(place.group(2)),
+        latitude=latitude,
+        longitude=longitude,
         name=_words(values, "name") or None,
         address=_words(values, "address") or None,
     )
@@ -59,15 +70,15 @@ def _location(values: Values) -> Location:
 def _contact(values: Values) -> Contacts:
     first, last = _words(values, "first_name"), _words(values, "last_name")
     phone, email = _words(values, "phone"), _words(values, "email")
-    digits = re.sub(r"\D", "", phone)
-    if phone and not 6 <= len(digits) <= 15:
+    wa_id = read_dialled(phone)
+    if phone and wa_id is None:
         raise Invalid("Write the number with its country: +57 300 123 4567.")
     card = ContactCard(
         formatted_name=" ".join(part for part in (first, last) if part),
         first_name=first,
         last_name=last or None,
         # With the country's code WhatsApp offers to write to them at once.
-        phones=(ContactPhone(phone, digits if phone.startswith("+") else None),) if phone else (),
+        phones=(ContactPhone(format_phone(f"+{wa_id}"), wa_id),) if wa_id else (),
         emails=(email,) if email else (),
         company=_words(values, "company") or None,
     )
@@ -85,28 +96,17 @@ def _buttons(values: Values) -> Buttons:
 
 
 def _list(values: Values) -> ListMenu:
-    rows = [
-        (
-            _words(values, f"section-{at}"),
-            ListRow(
-                f"r{at}",
-                _words(values, f"row-{at}"),
-                _words(values, f"description-{at}") or None,
-            ),
-        )
-        for at in range(MOST_ROWS)
-        if _words(values, f"row-{at}")
-    ]
-    if not rows:
-        raise Invalid("Each section needs a row.")
-    sections = [
-        ListSection(tuple(row for _title, row in group), title)
-        for title, group in groupby(rows, key=lambda pair: pair[0])
-    ]
+    sections: dict[str, list[ListRow]] = {}
+    for at in range(MOST_ROWS):
+        if title := _words(values, f"row-{at}"):
+            row = ListRow(f"r{at}", title, _words(values, f"description-{at}") or None)
+            sections.setdefault(_words(values, f"section-{at}"), []).append(row)
+    if not sections:
+        raise Invalid("A list needs a row.")
     return ListMenu(
         body=_words(values, "body"),
         button=_words(values, "button"),
-        sections=tuple(sections),
+        sections=tuple(ListSection(tuple(rows), title) for title, rows in sections.items()),
         header=_words(values, "header") or None,
         footer=_words(values, "footer") or None,
     )
