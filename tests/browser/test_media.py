@@ -207,6 +207,8 @@ def test_pictures_of_one_go_stand_as_a_grid_and_stay_messages(
             sent.append(answer["wamid"])
             expect(log.locator(".bubble.in > a.shot")).to_have_count(len(sent))
 
+    # Nothing more happens in the chat that would stand between them.
+    expect(laura.locator("#composer[data-mode=reply]")).to_be_visible()
     send(3)
     expect(tiles).to_have_count(0)
     send(1)

@@ -120,6 +120,7 @@ document.addEventListener("htmx:config:request", (event) => {
       outbox.set(key, { chatId: openChat(), text, at: new Date().toISOString(), extra });
       keepOutbox();
       box().value = "";
+      touched = true;
       grow();
       complain("");
       saveDraft();
