@@ -13,7 +13,7 @@ import structlog
 from flask import Flask, current_app
 
 from crm.config import Config
-from crm.db import atomic, db, retrying
+from crm.db import db
 from crm.doorbell import job, ring
 from crm.jobs import shutdown
 from crm.jobs.books import Books
@@ -224,12 +224,7 @@ def import_history(key: str) -> None:
     """Read the bodies that hold a number's past, one transaction for each."""
     while ids := replay.find_received():
         for webhook_event_id in ids:
-
-            def unit(webhook_event_id: int = webhook_event_id) -> None:
-                with atomic():
-                    replay.replay(webhook_event_id)
-
-            retrying(unit)
+            unit(partial(replay.replay, webhook_event_id))
             db.session.remove()
             if shutdown.is_asked():
                 return
@@ -249,6 +244,5 @@ def read_words(key: str) -> None:
 @scheduled("messages.watch")
 def watch() -> None:
     """Is anything lying forgotten?"""
-    with atomic():
-        stuck.watch()
+    unit(stuck.watch)
     unit(receipts.apply_early_receipts)

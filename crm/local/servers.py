@@ -25,7 +25,7 @@ class NotReady(Exception):
 def check_servers(environment: Mapping[str, str]) -> None:
     """For servers that are not ours: a clear word before anything is started."""
     try:
-        psycopg2.connect(_libpq_url(environment), connect_timeout=5).close()
+        psycopg2.connect(libpq_url(environment), connect_timeout=5).close()
     except psycopg2.Error as error:
         reason = str(error).strip().splitlines()[-1]
         raise NotReady(f"the Postgres of DATABASE_URL does not answer: {reason}") from None
@@ -44,7 +44,7 @@ def is_current(environment: Mapping[str, str]) -> bool:
     """Whether every migration has run. Asked without loading the application, for a quick start."""
     newest = max(path.stem for path in MIGRATIONS.glob("[0-9]*.py"))
     try:
-        connection = psycopg2.connect(_libpq_url(environment), connect_timeout=5)
+        connection = psycopg2.connect(libpq_url(environment), connect_timeout=5)
     except psycopg2.OperationalError:
         return False
     try:
@@ -57,5 +57,6 @@ def is_current(environment: Mapping[str, str]) -> bool:
         connection.close()
 
 
-def _libpq_url(environment: Mapping[str, str]) -> str:
+def libpq_url(environment: Mapping[str, str]) -> str:
+    """The database's address as psycopg2 takes it."""
     return postgres_url(environment).replace("postgresql+psycopg2://", "postgresql://", 1)

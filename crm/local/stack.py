@@ -13,16 +13,13 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from crm import create_app, embedded, log
 from crm.config import Config
 from crm.jobs.supervisor import Child, Supervisor
 from crm.local import servers
+from crm.local.accounts import DemoAccounts, find_accounts
 from crm.local.settings import LocalSettings, keep, read_lines, write_lines
-
-if TYPE_CHECKING:
-    from crm.local.preparation import DemoAccounts
 
 ROOT = Path(__file__).resolve().parents[2]
 READY_SECONDS = 90
@@ -72,13 +69,16 @@ class Stack:
             say("Using the Postgres and Redis of DATABASE_URL and REDIS_URL.")
             servers.check_servers(self.settings.environment)
         web, *others = processes(self.settings)
-        # Loading the application takes a second or two. With nothing to migrate the web process
-        # does it at the same time as we do here; the others wait until the page is there.
-        web_first = servers.is_current(self.settings.environment)
-        if web_first:
+        is_current = servers.is_current(self.settings.environment)
+        # With nothing to migrate the web process loads the application while we look around here;
+        # the others wait until the page is there.
+        if is_current:
             self.supervisor.add(web)
-        accounts = self._prepare()
-        if not web_first:
+        accounts = self._accounts() if is_current else DemoAccounts()
+        if not accounts.people:
+            self._prepare()
+            accounts = self._accounts()
+        if not is_current:
             self.supervisor.add(web)
         self._wait_for_web()
         for child in others:
@@ -87,8 +87,14 @@ class Stack:
         write_lines(environment_file(self.settings.folder), environment)
         say(welcome(self.settings, accounts))
 
-    def _prepare(self) -> DemoAccounts:
-        # Imported when the web process is on its way: it takes a second.
+    def _accounts(self) -> DemoAccounts:
+        environment, kept = self.settings.environment, self.settings.kept
+        passwords = (kept["CRM_DEMO_PASSWORD"], environment["CRM_DEMO_PASSWORD"])
+        return find_accounts(environment, passwords)
+
+    def _prepare(self) -> None:
+        """Migrations, and the demo data for a database that nobody uses yet."""
+        # Imported here, with the application: a later start finds all of it done and needs neither.
         from crm.local import preparation
 
         # On this terminal somebody reads; what is routine stands in the logs of the processes.
@@ -97,10 +103,9 @@ class Stack:
         app = create_app(Config.from_env(environment))
         preparation.migrate(app)
         before = dict(kept)
-        accounts = preparation.load_demo(app, environment, kept)
+        preparation.load_demo(app, environment, kept)
         if kept != before:
             keep(self.settings.folder, kept)
-        return accounts
 
     def _start_servers(self) -> None:
         folder = self.settings.folder / "servers"

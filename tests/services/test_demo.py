@@ -10,7 +10,8 @@ from sqlalchemy import func, select, text
 from crm.db import db
 from crm.lib.clock import utcnow
 from crm.lib.crypto import decrypt
-from crm.lib.passwords import verify_password
+from crm.lib.passwords import hash_password, verify_password
+from crm.local.accounts import DemoAccounts, find_accounts
 from crm.models import (
     CHAT_MOVES,
     Campaign,
@@ -70,14 +71,28 @@ def test_everybody_signs_in_with_the_password_and_under_a_hash_of_their_own(
     assert all(verify_password(PASSWORD, hashed) for hashed in hashes)
 
 
-def test_it_says_whether_the_accounts_still_have_the_password(loaded: list[demo.Account]) -> None:
-    assert demo.opens_all(PASSWORD)
-    assert not demo.opens_all("otra-clave-cualquiera")
+def test_the_welcome_says_who_may_sign_in_and_whether_the_password_still_opens_all(
+    loaded: list[demo.Account], environment: dict[str, str]
+) -> None:
+    db.session.commit()
+    found = find_accounts(environment, ("otra-clave-cualquiera", PASSWORD))
+    assert found.people == tuple((account.email, account.role) for account in loaded)
+    assert found.password == PASSWORD
+    assert f"Password      {PASSWORD}   (the same for all)" in found.lines()
+    last = db.session.scalars(select(User).where(User.email == loaded[-1].email)).one()
+    last.password_hash = hash_password("una-clave-propia-1")
+    db.session.commit()
+    assert find_accounts(environment, (PASSWORD,)).password is None
+    last.deleted_at = utcnow()
+    db.session.commit()
+    left = find_accounts(environment, (PASSWORD,))
+    assert (len(left.people), left.password) == (4, PASSWORD)
 
 
-def test_without_accounts_no_password_opens_anything(database: Flask) -> None:
-    assert not demo.opens_all(PASSWORD)
-    assert demo.find_accounts() == []
+def test_without_accounts_no_password_opens_anything(
+    database: Flask, environment: dict[str, str]
+) -> None:
+    assert find_accounts(environment, (PASSWORD,)) == DemoAccounts()
 
 
 def test_it_refuses_to_load_twice(loaded: list[demo.Account], keys: tuple[str, ...]) -> None:

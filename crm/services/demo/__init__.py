@@ -12,9 +12,8 @@ from sqlalchemy import exists, select, text
 
 from crm.db import db
 from crm.errors import Conflict
-from crm.lib.passwords import verify_password
 from crm.models import Campaign, Chat, Client, User, WhatsappNumber
-from crm.services.demo.house import ACCESS_TOKEN, DOMAIN, PEOPLE, add_phone, build_house
+from crm.services.demo.house import ACCESS_TOKEN, add_phone, build_house
 from crm.services.demo.phones import describe_phones
 from crm.services.demo.props import Props, make_props
 from crm.services.demo.stage import play_talks
@@ -24,11 +23,9 @@ __all__ = [
     "Account",
     "NotEmpty",
     "describe_phones",
-    "find_accounts",
     "is_empty",
     "load_demo",
     "make_props",
-    "opens_all",
 ]
 
 # Two starts at once: the second waits here and then finds the database in use.
@@ -43,7 +40,6 @@ class NotEmpty(Conflict):
 @dataclass(frozen=True)
 class Account:
     email: str
-    name: str
     role: str
 
 
@@ -71,7 +67,7 @@ def load_demo(
     if gateway_url:
         add_phone(house, gateway_url=gateway_url, secret_key=token, keys=encryption_keys)
     play_talks(TALKS, house, props or {})
-    return find_accounts()
+    return [Account(user.email, user.role.display_name) for user in house.people.values()]
 
 
 def is_empty() -> bool:
@@ -84,21 +80,3 @@ def is_empty() -> bool:
         select(Chat.id),
     )
     return not any(db.session.scalar(select(exists(query))) for query in used)
-
-
-def find_accounts() -> list[Account]:
-    """The demo's accounts that are still there, in the order in which they are introduced."""
-    order = {person.email: place for place, person in enumerate(PEOPLE)}
-    users = db.session.scalars(
-        select(User).where(User.email.like(f"%@{DOMAIN}"), User.deleted_at.is_(None))
-    )
-    found = [Account(user.email, user.full_name, user.role.display_name) for user in users]
-    return sorted(found, key=lambda account: order.get(account.email, len(order)))
-
-
-def opens_all(password: str) -> bool:
-    """Whether the demo's accounts still have this password; False where there are none."""
-    hashes = db.session.scalars(
-        select(User.password_hash).where(User.email.like(f"%@{DOMAIN}"), User.deleted_at.is_(None))
-    ).all()
-    return bool(hashes) and all(verify_password(password, hashed) for hashed in hashes)
