@@ -21,6 +21,7 @@ from tests.cast import Cast
 from tests.factories import make_user, save
 from tests.providers.deliveries import body, status, words
 from tests.services.test_inbound import take_in
+from tests.services.test_inbox import counted_statements
 from tests.services.test_ledger import failed
 
 SECRET_WORDS = "mi cédula es 123"
@@ -153,6 +154,15 @@ def test_a_row_says_what_it_was_and_leads_there_who_may_go(cast, browse):
     assert "Read by <bdi>…4567</bdi>" in page
     assert f'<a href="/settings/templates/{template.id}">bienvenida (es)</a>: Approved' in page
     assert "Unknown, kept: from_the_future" in page
+    admin = browse(cast.admin)
+    with counted_statements() as few:
+        admin.get("/settings/ledger")
+    take_in(
+        *(body(words(f"wamid.more{n}", sender=f"57300{n:07d}"), number=number) for n in range(9))
+    )
+    with counted_statements() as many:
+        assert admin.get("/settings/ledger").text.count("Message from <a") == 10
+    assert len(many) == len(few), "however many rows"
     only = browse(cast.admin).get("/settings/ledger?kind=template").text
     assert "bienvenida" in only
     assert "Message from" not in only

@@ -164,6 +164,7 @@ def _from_json(chosen: dict[str, Any]) -> LedgerQuery:
     return LedgerQuery(
         status=chosen["status"],
         number_id=chosen["number_id"],
-        kind=chosen["kind"],
+        # Not told in runs that began before there were kinds.
+        kind=chosen.get("kind", ""),
         hour=datetime.fromisoformat(hour) if hour else None,
     )
