@@ -96,7 +96,7 @@ class Area(Generic[Row]):
 
     def address(self, row: Row) -> str:
         """Where one goes from a saved form."""
-        return url_for(f"{self.kind}.edit", **{f"{self.thing}_id": row.id})
+        return self._page_of(row.id)
 
     def saved(self, row: Row) -> None:
         """What follows a saved form, outside of its transaction."""
@@ -161,6 +161,7 @@ class Area(Generic[Row]):
             name_of=self.name_of,
             delete=self.remove,
             address=url_for(f"{self.kind}.index"),
+            back=self._page_of(row_id),
         )
 
     def bulk(self) -> ResponseReturnValue:
@@ -200,6 +201,10 @@ class Area(Generic[Row]):
                 requires(self.right(act))(_with_id(getattr(self, name))),
                 methods=[method],
             )
+
+    def _page_of(self, row_id: int) -> str:
+        of_row: dict[str, Any] = {f"{self.thing}_id": row_id}
+        return url_for(f"{self.kind}.edit", **of_row)
 
     def _after_saving(self, row: Row) -> str:
         self.saved(row)

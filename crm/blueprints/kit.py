@@ -18,7 +18,7 @@ from flask_babel import gettext as _
 from crm.blueprints.bulk import COUNTED
 from crm.blueprints.htmx import go_to, with_address
 from crm.db import atomic, retrying
-from crm.errors import Invalid
+from crm.errors import Conflict, Invalid
 from crm.extensions import htmx
 from crm.forms.kit import AdminForm, SecretField
 from crm.services import audit
@@ -187,8 +187,12 @@ def delete_row(
     name_of: Callable[[Any], str],
     delete: Callable[[Any], None],
     address: str,
+    back: str,
 ) -> ResponseReturnValue:
-    """Delete what the person has confirmed by typing its name; back to the list."""
+    """Delete what the person has confirmed by typing its name; to the list.
+
+    What stands against it is said on the thing's own page (`back`), where it can be mended.
+    """
 
     def unit() -> None:
         with atomic():
@@ -199,7 +203,11 @@ def delete_row(
             delete(row)
             audit.record(f"{kind}.delete", thing, before=before, after={})
 
-    retrying(unit)
+    try:
+        retrying(unit)
+    except Conflict as error:
+        flash(_(error.message, **error.values), "error")
+        return go_to(back)
     flash(_("Deleted."))
     return go_to(address)
 

@@ -62,7 +62,7 @@ class Numbers(Area[WhatsappNumber]):
         return numbers.load_number(current_scope(), row_id, lock=lock)
 
     def name_of(self, row: WhatsappNumber) -> str:
-        return row.phone_number
+        return row.display_name or row.phone_number
 
     def change(self, row: WhatsappNumber, values: dict[str, Any]) -> WhatsappNumber:
         return numbers.update_number(row, values, **secrets())
@@ -73,7 +73,7 @@ class Numbers(Area[WhatsappNumber]):
             kind="numbers",
             load=self.load_to_change,
             state_of=sending.state_of,
-            name_of=lambda number: number.display_name or number.phone_number,
+            name_of=self.name_of,
             put=put_sending,
         )
 

@@ -275,13 +275,16 @@ def test_deleting_asks_for_the_name_and_refuses_what_is_in_use(admin, cast):
     assert admin.post(path, data={"confirm_name": "Otra"}).status_code == 422
     chat = make_chat(campaign=cast.sales, number=cast.number, status=ChatStatus.QUEUED)
     db.session.commit()
-    assert "open chats (1)" in admin.post(path, data={"confirm_name": "ventas"}).text
+    refused = admin.post(path, data={"confirm_name": "ventas"}, follow_redirects=True)
+    assert refused.request.path == path_of(cast.sales), "said where it can be mended"
+    assert "open chats (1)" in refused.text
     chat.status, chat.closed_at = ChatStatus.CLOSED, func.now()
     db.session.commit()
     for status in ("active", "disconnected"):
         cast.number.status = status
         db.session.commit()
-        assert "switched on (1)" in admin.post(path, data={"confirm_name": "Ventas"}).text
+        refused = admin.post(path, data={"confirm_name": "Ventas"}, follow_redirects=True)
+        assert "switched on (1)" in refused.text
     cast.number.status = "inactive"
     db.session.commit()
     assert admin.post(path, data={"confirm_name": "Ventas"}).status_code == 302
