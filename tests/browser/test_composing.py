@@ -209,12 +209,22 @@ def test_a_note_is_kept_apart_calls_a_colleague_and_is_edited_and_deleted(
     stack: RunningStack, talk, sign_in: Callable[..., Page]
 ) -> None:
     page, wa_id = talk()
+    composer, chat_id = page.locator("#composer"), chat_of(stack, wa_id)
     page.locator("#text").fill("Ojo con el precio")
+    drafts = "Object.keys(localStorage).filter((key) => key.startsWith('draft:')).length"
+    assert until(lambda: page.evaluate(drafts) == 1)
     page.keyboard.press("Alt+KeyP")
-    expect(page.locator("#composer")).to_have_attribute("data-mode", "note")
+    expect(composer).to_have_attribute("data-mode", "note")
+    assert page.evaluate(drafts) == 0
+    # A half-written note stays a note, never an answer: when the chat asks for another box, ...
+    stack.query("UPDATE chats SET status = 'assigned' WHERE id = %s", chat_id)
+    page.evaluate("dispatchEvent(new Event('online'))")
+    expect(page.locator("#thread[data-status=assigned]")).to_be_attached()
+    expect(composer).to_have_attribute("data-mode", "note")
+    expect(page.locator("#text")).to_have_value("Ojo con el precio")
+    # ... and when it comes back.
     page.reload()
-    # A half-written note comes back as a note, never as an answer.
-    expect(page.locator("#composer")).to_have_attribute("data-mode", "note")
+    expect(composer).to_have_attribute("data-mode", "note")
     expect(page.locator("#text")).to_have_value("Ojo con el precio")
     marta = sign_in("marta@demo.charla.local")
     page.locator("#text").press("End")
@@ -224,7 +234,6 @@ def test_a_note_is_kept_apart_calls_a_colleague_and_is_edited_and_deleted(
     page.locator("#text").press("Enter")
     note = page.locator("#log > .note").last
     expect(note).to_contain_text("Ojo con el precio @Marta")
-    chat_id = chat_of(stack, wa_id)
     sent = "SELECT count(*) FROM messages WHERE chat_id = %s AND content LIKE 'Ojo%%'"
     assert stack.query(sent, chat_id)[0][0] == 0
 

@@ -2,7 +2,7 @@
 import { $, $$, fetchFragment, fill, me, newKey, parse, store, tell, toast, words } from "./page.js";
 import { openChat } from "./desk.js";
 import { keepPinned, placeBubble, toBottom } from "./thread.js";
-import { renewCompose } from "./composer.js";
+import { renewCompose, showMode } from "./composer.js";
 import { count } from "./counting.js";
 import { closeDialog, openDialog, sendForm } from "./dialog.js";
 import * as suggestions from "./suggest.js";
@@ -187,14 +187,11 @@ const keepNote = () => store.set(noteName(), box().value.trim() ? box().value : 
 export function setMode(mode) {
   const current = form();
   if (!current || current.dataset.mode === mode || current.hasAttribute("data-note-only")) return;
-  current.dataset.mode = mode;
+  showMode(current, mode);
   const note = mode === "note";
   // A half-written note is never kept where a reload would offer it as an answer.
   store.set(noteName(), note && box().value.trim() ? box().value : null);
   tell("crm:mode", { note });
-  for (const button of $$("[data-compose=reply], [data-compose=note]", current)) button.setAttribute("aria-pressed", String(button.dataset.compose === mode));
-  box().placeholder = note ? box().dataset.notePlaceholder : box().dataset.replyPlaceholder;
-  box().setAttribute("aria-label", note ? box().dataset.notePlaceholder : box().dataset.replyLabel);
   showPreviewChoice();
   box().focus();
 }

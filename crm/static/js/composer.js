@@ -44,9 +44,18 @@ function saveDraft() {
   const chatId = openChat();
   // A note is kept under another name, so that it never comes back as an answer.
   if (!touched || !chatId || !box() || isNote()) return;
-  store.set(draftName(chatId), box().value.trim() ? box().value : null);
+  keepDraft(chatId, box().value.trim() ? box().value : null);
+}
+function keepDraft(chatId, text) {
+  store.set(draftName(chatId), text);
   tell("crm:draft", { chatId });
 }
+// What becomes a note is no draft of an answer any more; what becomes an answer is one.
+document.addEventListener("crm:mode", ({ detail }) => {
+  touched = true;
+  if (detail.note) keepDraft(openChat(), null);
+  else saveDraft();
+});
 document.addEventListener("crm:leaving", saveDraft);
 addEventListener("pagehide", saveDraft);
 
@@ -210,6 +219,30 @@ document.addEventListener("crm:connection", ({ detail }) => { if (detail.state =
 
 // --- renewing ------------------------------------------------------------------------------------
 
+/** Whether the form takes an answer or a note: in its looks and in what it says. */
+export function showMode(form, mode) {
+  form.dataset.mode = mode;
+  for (const button of $$("[data-compose=reply], [data-compose=note]", form)) button.setAttribute("aria-pressed", String(button.dataset.compose === mode));
+  const area = $("textarea", form);
+  const { notePlaceholder, replyPlaceholder, replyLabel } = area.dataset;
+  area.placeholder = mode === "note" ? notePlaceholder : replyPlaceholder;
+  area.setAttribute("aria-label", mode === "note" ? notePlaceholder : replyLabel);
+}
+
+/** What is being written goes along to the composer that comes in its place. A note stays a note, and
+ * an answer waits as a draft where only notes are taken. */
+export function carryWords(old, fresh) {
+  const [from, to] = [old, fresh].map((place) => $("#composer", place));
+  if (!to) return;
+  const wasNote = from?.dataset.mode === "note";
+  const written = from ? $("textarea", from).value : "";
+  const note = wasNote && written.trim();
+  if (!note && to.dataset.mode === "note") return;
+  if (note) showMode(to, "note");
+  const area = $("textarea", to);
+  area.textContent = area.value = note || !wasNote && from ? written : store.get(draftName(openChat())) ?? "";
+}
+
 /** Take over a composer of the server's where the state has changed; what is being written stays. */
 export function renewCompose(fresh) {
   const current = $("#compose");
@@ -219,10 +252,11 @@ export function renewCompose(fresh) {
     if (line && now) now.replaceWith(line);
     return;
   }
-  const [text, focused] = [box()?.value ?? "", document.activeElement === box()];
+  saveDraft();
+  const focused = document.activeElement === box();
+  carryWords(current, fresh);
   current.replaceWith(fresh);
   wire(fresh);
-  if (box() && text) box().value = text;
   if (focused) (box() ?? $("#thread-title"))?.focus({ preventScroll: true });
   grow();
 }

@@ -1,6 +1,7 @@
 // Fetching list and thread anew and morphing them in, so that nothing of the reader's own is lost.
 // live.js says when; it loads this module with the first mending.
 import { $, $$, parse, tell, toLogin } from "./page.js";
+import { carryWords } from "./composer.js";
 import { rewriteAll } from "./times.js";
 
 const PAGES_AT_MOST = 8;
@@ -136,9 +137,7 @@ function keepComposer(old, fresh) {
     fresh.replaceWith(same);
     return;
   }
-  const words = old.querySelector("textarea")?.value;
-  const box = fresh.querySelector("textarea");
-  if (words && box) box.textContent = words;
+  carryWords(old, fresh);
 }
 
 const atEnd = (log) => log.scrollHeight - log.scrollTop - log.clientHeight < 40;
