@@ -23,9 +23,12 @@ from tests.realtime.pages import Server, answers_on, gunicorn_server, token_of, 
 from tests.realtime.test_deliver import write
 
 
-@pytest.fixture
-def production(app: Flask, environment: dict[str, str]) -> Iterator[tuple[Server, Popen[bytes]]]:
-    with gunicorn_server(app, environment, CRM_ACCESS_CHECK_SECONDS="0.3") as running:
+@pytest.fixture(scope="module")
+def production(
+    migrated_app: Flask, environment: dict[str, str]
+) -> Iterator[tuple[Server, Popen[bytes]]]:
+    """One for the tests that share it; the last of them ends it."""
+    with gunicorn_server(migrated_app, environment, CRM_ACCESS_CHECK_SECONDS="0.3") as running:
         yield running
 
 
@@ -46,19 +49,6 @@ def test_a_revoked_session_is_closed(desk: Desk, production: tuple[Server, Popen
     with atomic():
         db.session.execute(text("UPDATE user_sessions SET revoked_at = now()"))
     assert page.wait_closed() == SESSION_OVER
-
-
-def test_sigterm_closes_the_sockets_first_and_ends_at_once(
-    desk: Desk, production: tuple[Server, Popen[bytes]]
-) -> None:
-    server, process = production
-    pages = [server.page_of(desk.cast.laura) for _ in range(3)]
-    for page in pages:
-        page.open(desk.chat.id)
-    process.send_signal(signal.SIGTERM)
-    assert [page.wait_closed() for page in pages] == [RESTART] * 3
-    assert process.wait(30) == 0
-    assert not answers_on(int(server.address.rpartition(":")[2]))
 
 
 def test_a_stop_waits_for_requests_under_way_and_not_for_idle_connections(
@@ -112,7 +102,7 @@ def test_memory_comes_back_when_pages_go(
     server, process = production
     token = token_of(desk.cast.laura)
     master = psutil.Process(process.pid)
-    # The test before may have taken its worker away; the next one is there in a moment.
+    # It listens before its worker is there.
     wait_until(lambda: bool(master.children()))
     worker = master.children()[0]
 
@@ -132,6 +122,19 @@ def test_memory_comes_back_when_pages_go(
     # 150 sockets; each would hold 30 KB and more.
     assert worker.memory_info().rss - before < 4_000_000
     wait_until(lambda: worker.num_fds() < 60)
+
+
+def test_sigterm_closes_the_sockets_first_and_ends_at_once(
+    desk: Desk, production: tuple[Server, Popen[bytes]]
+) -> None:
+    server, process = production
+    pages = [server.page_of(desk.cast.laura) for _ in range(3)]
+    for page in pages:
+        page.open(desk.chat.id)
+    process.send_signal(signal.SIGTERM)
+    assert [page.wait_closed() for page in pages] == [RESTART] * 3
+    assert process.wait(30) == 0
+    assert not answers_on(int(server.address.rpartition(":")[2]))
 
 
 def test_the_log_says_the_installation_code_while_nobody_has_an_account(
